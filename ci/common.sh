@@ -1,0 +1,29 @@
+# shellcheck shell=bash
+# What the scripts of this folder share. Source it; it goes to the root of the repository.
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 2
+# The distribution's own tools first: setup installs those, and their Python has pytest.
+export PATH=/usr/bin:/bin:/usr/sbin:/sbin:$PATH
+
+say() { printf '== %s\n' "$*" >&2; }
+
+# usage: prints the comment at the top of the script and ends it. Status 0, or 2 after a message.
+usage() {
+  if (($#)); then
+    printf '%s: %s (see --help)\n' "${0##*/}" "$*" >&2
+    exit 2
+  fi
+  sed -n '2,/^[^#]/{/^#/s/^# \{0,1\}//p}' "$0"
+  exit 0
+}
+
+# cannot_run FACT: this machine lacks FACT.
+cannot_run() {
+  printf '%s: cannot run here: %s\n' "${0##*/}" "$*" >&2
+  exit 77
+}
+
+# has_keys: the processor has protection keys and the kernel has switched them on.
+has_keys() { grep -qw ospke /proc/cpuinfo; }
+
+# installed PACKAGE
+installed() { [[ $(dpkg-query -W -f '${Status}' "$1" 2>/dev/null) == 'install ok installed' ]]; }

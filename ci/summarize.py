@@ -1,0 +1,204 @@
+#!/usr/bin/env python3
+"""Counts the results that ci/test left in a folder and prints them, the totals on a line of their own at the end.
+
+  ci/summarize.py RESULTS [--json FILE] [--isolation MODE]
+  ci/summarize.py --skipped-for-keys RESULTS
+
+A suite NAME is NAME.exit (exit status), NAME.xml (JUnit XML), NAME.log (output) and NAME.command (how to run it again).
+A suite that died before it wrote its XML counts what its log shows as passed, and at least one failure. A test that was
+skipped natively and ran in the keys lane is counted once, by the lane.
+
+--skipped-for-keys prints one line `NAME FILTER` for each GoogleTest suite with tests skipped for want of keys.
+Exit status: 0 something ran and nothing failed, 1 otherwise, 2 wrong usage. Example: ci/summarize.py build/test-results
+"""
+
+import argparse
+import json
+import re
+import sys
+import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass, field
+from pathlib import Path
+
+LANE = "keys-lane"
+FOR_KEYS = re.compile(r"protection key|\bkeys\b|pkey|ospke", re.IGNORECASE)
+
+
+@dataclass
+class Case:
+    name: str
+    outcome: str  # "passed", "failed" or "skipped"
+    detail: str = ""
+
+
+@dataclass
+class Suite:
+    name: str
+    command: str = ""
+    cases: list = field(default_factory=list)
+
+    def count(self, outcome):
+        return sum(case.outcome == outcome for case in self.cases)
+
+    def fail(self, name, detail):
+        self.cases.append(Case(name, "failed", detail))
+
+
+def text_of(element):
+    """The message of a <failure>, <error> or <skipped>, without the place where a skip stands."""
+    message = element.get("message") or (element.text or "")
+    lines = [line for line in message.strip().splitlines() if line.strip()]
+    if element.tag == "skipped" and len(lines) > 1 and re.match(r"\S+:\d+$", lines[0]):
+        lines = lines[1:]
+    return "\n".join(lines)
+
+
+def cases_of_xml(path):
+    cases = []
+    for element in ElementTree.parse(path).getroot().iter("testcase"):
+        name = "{}.{}".format(element.get("classname", ""), element.get("name", "")).lstrip(".")
+        bad = [child for child in element if child.tag in ("failure", "error")]
+        skipped = element.find("skipped")
+        if bad:
+            cases.append(Case(name, "failed", "\n".join(text_of(child) for child in bad)))
+        elif skipped is not None:
+            cases.append(Case(name, "skipped", text_of(skipped) or "no reason given"))
+        elif element.get("status") == "notrun":
+            cases.append(Case(name, "skipped", "disabled in its source"))
+        else:
+            cases.append(Case(name, "passed"))
+    return cases
+
+
+def cases_of_log(path):
+    """What GoogleTest's output shows, for a program that died. Also returns the test that was running."""
+    cases, running = [], None
+    for line in path.read_text(errors="replace").splitlines() if path.exists() else []:
+        # A child or a test may have left the line before without its end.
+        match = re.search(r"\[( RUN      |       OK |  FAILED  |  SKIPPED )\] ([\w/]+\.[\w/]+)(,.*)?( \(\d+ ms\))?$", line)
+        if not match:
+            continue
+        mark, name = match.group(1).strip(), match.group(2)
+        if mark == "RUN":
+            running = name
+        elif name == running:
+            outcome = {"OK": "passed", "FAILED": "failed", "SKIPPED": "skipped"}[mark]
+            cases.append(Case(name, outcome, "" if outcome == "passed" else "see the log; the program died later"))
+            running = None
+    return cases, running
+
+
+def meaning(status):
+    if status == 124:
+        return "no end within its time (LIGHTNING_TEST_TIMEOUT)"
+    if status == 125:
+        return "never ran to its end in the emulated machine"
+    if status > 128:
+        return f"killed by signal {status - 128}"
+    return f"exit status {status}"
+
+
+def read_suite(results, name):
+    status = int((results / f"{name}.exit").read_text())
+    command = results / f"{name}.command"
+    suite = Suite(name, command.read_text().strip() if command.exists() else "")
+    try:
+        suite.cases = cases_of_xml(results / f"{name}.xml")
+        whole = True
+    except (OSError, ElementTree.ParseError):
+        whole = False
+    if not whole:
+        suite.cases, running = cases_of_log(results / f"{name}.log")
+        suite.fail(running or "(outside any test)", f"the suite died here: {meaning(status)}")
+    elif not suite.cases:
+        suite.fail("(no test)", f"the suite ran no test: {meaning(status)}")
+    elif status != 0 and not suite.count("failed"):
+        suite.fail("(after the tests)", f"every test passed, then: {meaning(status)}")
+    return suite
+
+
+def read_all(results):
+    names = sorted(path.name[: -len(".exit")] for path in results.glob("*.exit"))
+    suites = [read_suite(results, name) for name in names]
+    by_name = {suite.name: suite for suite in suites}
+    for suite in suites:
+        native = by_name.get(suite.name[len(LANE) + 1 :]) if suite.name.startswith(LANE + ".") else None
+        if native:
+            ran = {case.name for case in suite.cases}
+            native.cases = [case for case in native.cases if case.outcome != "skipped" or case.name not in ran]
+    unable = results / f"{LANE}.skipped"
+    if unable.exists():
+        suites.append(Suite(LANE, cases=[Case("the whole lane", "skipped", unable.read_text().strip())]))
+    return suites
+
+
+def skipped_for_keys(results):
+    for path in sorted(results.glob("*.exit")):
+        suite = read_suite(results, path.name[: -len(".exit")])
+        names = [c.name for c in suite.cases if c.outcome == "skipped" and FOR_KEYS.search(c.detail)]
+        if names and suite.name != "pytest" and not suite.name.startswith(LANE):
+            print(suite.name, ":".join(names))
+
+
+def report(suites, totals):
+    print("\n{:<28} {:>7} {:>7} {:>8}".format("suite", "passed", "failed", "skipped"))
+    for suite in suites:
+        print("{:<28} {:>7} {:>7} {:>8}".format(suite.name, *(suite.count(outcome) for outcome in totals)))
+    for outcome in ("skipped", "failed"):
+        if totals[outcome]:
+            print(f"\n{outcome}:")
+        for suite in suites:
+            for case in suite.cases:
+                if case.outcome == outcome:
+                    print(f"  {suite.name}: {case.name}: {case.detail.splitlines()[0] if case.detail else ''}")
+            if outcome == "failed" and suite.count("failed") and suite.command:
+                print(f"    again: {suite.command}")
+
+
+def write_junit(suites, path):
+    root = ElementTree.Element("testsuites")
+    for suite in suites:
+        node = ElementTree.SubElement(
+            root, "testsuite", name=suite.name, tests=str(len(suite.cases)),
+            failures=str(suite.count("failed")), skipped=str(suite.count("skipped")))
+        for case in suite.cases:
+            element = ElementTree.SubElement(node, "testcase", classname=suite.name, name=case.name)
+            if case.outcome != "passed":
+                tag = "failure" if case.outcome == "failed" else "skipped"
+                detail = re.sub(r"[^\t\n\x20-\uD7FF\uE000-\uFFFD]", "?", case.detail)  # what XML 1.0 can hold
+                ElementTree.SubElement(element, tag, message=detail)
+    ElementTree.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--isolation", default="unknown", metavar="MODE")
+    parser.add_argument("--skipped-for-keys", action="store_true")
+    options = parser.parse_args()
+    if options.skipped_for_keys:
+        skipped_for_keys(options.results)
+        return 0
+
+    suites = read_all(options.results)
+    totals = {outcome: sum(suite.count(outcome) for suite in suites) for outcome in ("passed", "failed", "skipped")}
+    report(suites, totals)
+    write_junit(suites, options.results / "junit.xml")
+    if options.json:
+        options.json.write_text(json.dumps({
+            **totals,
+            "isolation": options.isolation,
+            "suites": [{"name": s.name, **{outcome: s.count(outcome) for outcome in totals}} for s in suites],
+            "failures": [{"suite": s.name, "test": c.name, "message": c.detail}
+                         for s in suites for c in s.cases if c.outcome == "failed"],
+            "skips": [{"suite": s.name, "test": c.name, "reason": c.detail}
+                      for s in suites for c in s.cases if c.outcome == "skipped"],
+        }, indent=2) + "\n")
+    print(f"\nisolation on this machine: {options.isolation}")
+    print("{passed} passed, {failed} failed, {skipped} skipped".format(**totals))
+    return 0 if totals["passed"] and not totals["failed"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

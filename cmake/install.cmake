@@ -1,0 +1,26 @@
+# cmake --install: headers, both libraries, the programs, a CMake package and pkg-config.
+#
+#   find_package(lightning REQUIRED)
+#   target_link_libraries(app PRIVATE lightning::lightning)      # or lightning::lightning_static
+include(CMakePackageConfigHelpers)
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/lightning)
+
+install(TARGETS lightning lightning_static EXPORT lightning_targets)
+install(DIRECTORY store/include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
+foreach(program lightning-store lightning-faults)
+  if(TARGET ${program})
+    install(TARGETS ${program})
+  endif()
+endforeach()
+install(EXPORT lightning_targets NAMESPACE lightning:: FILE lightning-targets.cmake DESTINATION ${package_dir})
+
+configure_package_config_file(cmake/lightning-config.cmake.in ${PROJECT_BINARY_DIR}/lightning-config.cmake
+                              INSTALL_DESTINATION ${package_dir})
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/lightning-config-version.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/lightning-config.cmake ${PROJECT_BINARY_DIR}/lightning-config-version.cmake
+        DESTINATION ${package_dir})
+# Relative, so that `cmake --install --prefix` and a moved tree work.
+file(RELATIVE_PATH prefix_from_pc /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+configure_file(cmake/lightning.pc.in ${PROJECT_BINARY_DIR}/lightning.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/lightning.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})

@@ -1,0 +1,19 @@
+// The invariants of a whole segment, looked at from outside. docs/segment-format.md lists them under the same numbers.
+#pragma once
+
+#include <functional>
+
+#include "lightning/options.h"
+#include "store/segment/segment.h"
+
+namespace lightning {
+
+// Tells whether the client in a slot lives. Null: nobody can tell, and all count as living.
+using LivenessProbe = std::function<bool(SlotIndex)>;
+
+// Changes nothing, and survives any bytes behind a sound superblock. On a segment in use it looks again until nothing
+// moved while it looked, or gives up as `busy`. A client that died inside an operation is a violation: the segment
+// needs recovery before it can be judged.
+CheckReport CheckSegment(const Segment& segment, const LivenessProbe& alive = nullptr);
+
+}  // namespace lightning

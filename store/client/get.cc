@@ -1,0 +1,118 @@
+// Get, Contains, and waiting. Readers take no lock and write nothing but their own page (rule 8).
+#include "store/client/core.h"
+#include "store/index/eviction.h"
+#include "store/log/recovery.h"
+
+namespace lightning {
+namespace {
+
+// The first lines of the value, on their way while the pin is being published.
+void Prefetch(const Segment& segment, const Object& object) {
+  const uint64_t payload = object.payload.Load();
+  if (!segment.InHeap(payload, 4 * 64)) return;
+  for (uint64_t line = 0; line < 4; ++line) __builtin_prefetch(segment.bytes(payload + line * 64));
+}
+
+}  // namespace
+
+Status ClientCore::WaitOut(const LockWord& lock, LockWait& wait) {
+  const uint64_t word = lock.Load();
+  if (!LockValue::IsHeld(word) || wait.Spin()) return {};
+  // Another thread of this client that is inside an operation heals what it meets itself.
+  if (std::unique_lock turn(mutex_, std::try_to_lock); turn.owns_lock()) {
+    Result<bool> healed = true;
+    {
+      Window window(*gate_);
+      healed = Recovery(env_, window).RollBack(LockValue::OwnerSlot(word));
+    }
+    CleanPending();
+    if (!healed.ok()) return healed.status();
+    if (*healed && lock.Load() != word) return {};
+  }
+  return wait.Yield(*kernel_, lock_timeout_);
+}
+
+Result<Handle> ClientCore::TryGet(const Key& key, const Bucket& home, uint64_t word) {
+  const Segment& segment = env_.segment;
+  const Place place = index::Find(segment, home, key);
+  if (!place || EntryUnsealed(place.entry)) {
+    // Absent at one moment, if the chain did not change while we looked.
+    return home.lock.Load() == word ? (place ? Code::kBeingCreated : Code::kNotFound) : Code::kTimeout;
+  }
+  const Object& object = segment.object(place.object());
+  Prefetch(segment, object);
+  const uint32_t pin = pins_->Pin(place.object());
+  if (pin == PinTable::kNoPin) return Code::kTooManyPins;
+  // The pin is published. Nothing changed since `word` was read: the object was current after that, so whoever retires
+  // it will see the pin.
+  if (home.lock.Load() != word || place.cell->Load() != place.entry) {
+    static_cast<void>(pins_->Unpin(pin));  // never the last reference: the caller has one
+    return Code::kTimeout;
+  }
+  const ObjectFields fields = ObjectFields::Read(object);
+  Handle handle;
+  handle.core_ = this;
+  handle.pin_ = pin;
+  handle.version_ = fields.version;
+  handle.size_ = fields.size;
+  handle.data_ = segment.bytes(fields.payload);
+  handle.metadata_size_ = fields.metadata_size;
+  handle.metadata_ = segment.bytes(fields.metadata());
+  if (!fields.Sane(segment) || !segment.InHeap(fields.payload, fields.size)) {
+    if (fields.size != 0 || fields.tail_size() != 0) return Status(Code::kCorrupt, "an object lies outside the heap");
+    handle.data_ = segment.bytes(segment.geometry().heap);
+  }
+  NoteUse(*page_, place.object(), Ticks());
+  return handle;
+}
+
+Result<Handle> ClientCore::Get(std::string_view name, Nanoseconds timeout) {
+  const Status usable = Usable();
+  if (!usable.ok()) return usable;
+  if (name.empty() || name.size() > kMaxKeySize) return Code::kInvalidKey;
+  const Key key(env_.segment, name);
+  const Bucket& home = env_.segment.home(key.hash);
+  page_->gets.store(page_->gets.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  LockWait wait;
+  Nanoseconds deadline{-1};
+  for (;;) {
+    const uint64_t word = home.lock.Load();
+    if (LockValue::IsHeld(word)) {
+      const Status status = WaitOut(home.lock, wait);
+      if (!status.ok()) return status;
+      continue;
+    }
+    Result<Handle> handle = TryGet(key, home, word);
+    if (handle.ok()) return handle;
+    if (handle.code() == Code::kTimeout) continue;  // changed while we looked
+    const bool absent = handle.code() == Code::kNotFound || handle.code() == Code::kBeingCreated;
+    if (!absent) return handle;
+    if (timeout.count() <= 0) return Code::kNotFound;
+    const Nanoseconds now = kernel_->Now();
+    if (deadline.count() < 0) deadline = now + timeout;
+    if (now >= deadline) return Status(Code::kTimeout, "the key was not sealed in time");
+    const uint32_t bell = 1 + static_cast<uint32_t>(key.hash % (kDoorbells - 1));
+    Sleep(bell, deadline - now, [&] { return home.lock.Load() != word; });
+  }
+}
+
+Result<bool> ClientCore::Contains(std::string_view name) {
+  const Status usable = Usable();
+  if (!usable.ok()) return usable;
+  if (name.empty() || name.size() > kMaxKeySize) return Code::kInvalidKey;
+  const Key key(env_.segment, name);
+  const Bucket& home = env_.segment.home(key.hash);
+  LockWait wait;
+  for (;;) {
+    const uint64_t word = home.lock.Load();
+    if (LockValue::IsHeld(word)) {
+      const Status status = WaitOut(home.lock, wait);
+      if (!status.ok()) return status;
+      continue;
+    }
+    const Place place = index::Find(env_.segment, home, key);
+    if (home.lock.Load() == word) return place && !EntryUnsealed(place.entry);
+  }
+}
+
+}  // namespace lightning

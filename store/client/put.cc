@@ -1,0 +1,261 @@
+// Put and Replace: one transaction for small values; for large ones two, with the copy between them, so that no lock is
+// held while many bytes move.
+#include <algorithm>
+#include <cstring>
+
+#include "store/client/cleanup.h"
+#include "store/client/core.h"
+#include "store/client/retry.h"
+#include "store/index/eviction.h"
+
+namespace lightning {
+
+// The bound of rule 4, for each of the transactions below.
+namespace {
+constexpr uint32_t kBuildEntries = 1 + 2 + 4 + kKeyWords + 3;  // id, block, fields, key, storage, links, tick
+constexpr uint32_t kPublishEntries =
+    2 + 1 + 3 + index::kInsertEntries + 1 + Retired::kAddEntries + 1;  // head, versions, unlist, entry, credit, old, event
+static_assert(kBuildEntries + BlockHeap::kAllocateEntries + 3 + kPublishEntries < kLogCapacity);
+static_assert(kMaxBatchSize * kPublishEntries < kLogCapacity);
+static_assert(8 * (3 + kReleaseEntries) < kLogCapacity);                                             // a drain
+static_assert(Caches::kRefill * (4 + 2 + BlockHeap::kAllocateEntries) + 2 < kLogCapacity);           // a refill
+static_assert(Caches::kRefill * (BlockHeap::kFreeEntries + 3) + kBlockCache + 4 < kLogCapacity);     // giving back
+}  // namespace
+
+Status ClientCore::CheckArguments(std::string_view key, uint64_t size, Bytes metadata) const {
+  const Status usable = Usable();
+  if (!usable.ok()) return usable;
+  if (key.empty() || key.size() > kMaxKeySize) return Code::kInvalidKey;
+  if (metadata.size() > kMaxMetadataSize) return Code::kMetadataTooLarge;
+  if (size > uint64_t{env_.segment.geometry().heap_granules} * kGranule) return Code::kValueTooLarge;
+  if (gate_->Overlaps(key.data(), key.size()) || gate_->Overlaps(metadata.data(), metadata.size()))
+    return Status(Code::kInvalidArgument, "the bytes lie in the store's control mapping");
+  return {};
+}
+
+Status ClientCore::Supply(Transaction& t, uint64_t granules) {
+  Caches caches(t);
+  const Central& central = env_.segment.central();
+  const bool small = granules != 0 && granules <= Caches::kLargestCached;
+  const bool block = small && !caches.HasBlock(static_cast<uint32_t>(granules));
+  const bool credit = !caches.HasCredit() && central.credits.Load() != 0;
+  if (caches.HasId() && !block && !credit) return {};
+  const Status status = t.Lock(central.lock);
+  if (!status.ok()) return status;
+  if (!caches.HasId()) caches.FetchIds();
+  if (block) {
+    if (caches.FullOfBlocks()) caches.GiveBlocks(2 * Caches::kRefill);
+    caches.FetchBlocks(static_cast<uint32_t>(granules));
+  }
+  if (!caches.HasCredit()) caches.FetchCredits();
+  const bool supplied = caches.HasId() && (!small || caches.HasBlock(static_cast<uint32_t>(granules)));
+  const Code missing = caches.HasId() ? Code::kSegmentFull : Code::kTooManyObjects;
+  t.Commit(1);
+  return supplied ? Status() : Status(missing);
+}
+
+Result<ObjectId> ClientCore::Build(Transaction& t, const NewObject& object, ObjectState state) {
+  const Segment& segment = env_.segment;
+  const uint64_t granules = object.granules();
+  Caches caches(t);
+  BlockId block;
+  if (granules > Caches::kLargestCached || object.page_aligned) {
+    if (granules > segment.geometry().heap_granules) return Code::kSegmentFull;
+    const Status status = t.Lock(segment.central().lock);
+    if (!status.ok()) return status;
+    const auto count = static_cast<uint32_t>(granules);
+    block = object.page_aligned ? BlockHeap(t).AllocateOnPage(count) : BlockHeap(t).Allocate(count);
+    if (!block) return Code::kSegmentFull;
+  } else if (granules != 0) {
+    block = caches.TakeBlock(static_cast<uint32_t>(granules));
+  }
+  const ObjectId id = caches.TakeId();
+  const Object& target = segment.object(id);
+  const auto key_size = static_cast<uint16_t>(object.key.bytes.size());
+  const uint64_t payload =
+      block ? segment.geometry().heap + uint64_t{High(segment.block(block).extent.Load())} * kGranule : 0;
+  t.Set(target.head,
+        ObjectHead{state, object.page_aligned, key_size, static_cast<uint16_t>(t.acting())}.Encode());
+  t.Set(target.payload, payload);
+  t.Set(target.size, object.size);
+  for (uint32_t i = 0; i < object.key.words_used; ++i) t.Set(target.key[i], object.key.words[i]);
+  t.Set(target.storage, Pack(static_cast<uint32_t>(object.metadata.size()), block.value));
+  t.Set(target.tick, Ticks());
+  const ObjectFields fields = ObjectFields::Read(target);
+  if (fields.long_key()) CopyIn(t.window(), fields.tail(), object.key.bytes.data(), key_size);
+  CopyIn(t.window(), fields.metadata(), object.metadata.data(), object.metadata.size());
+  return id;
+}
+
+void ClientCore::CopyIn(Window& window, uint64_t offset, const void* from, uint64_t size) {
+  if (size != 0) memcpy(window.Payload(offset, size), from, size);
+}
+
+Result<uint64_t> ClientCore::Publish(Transaction& t, const Key& key, ObjectId id, const uint64_t* expected_version,
+                                     SlotIndex* creator) {
+  const Segment& segment = env_.segment;
+  const Bucket& home = segment.home(key.hash);
+  const Place place = index::Find(segment, home, key);
+  if (place && EntryUnsealed(place.entry)) {
+    *creator = ObjectHead::Decode(segment.object(place.object()).head.Load()).owner;
+    return Code::kBeingCreated;
+  }
+  if (expected_version != nullptr) {
+    if (!place) return Code::kNotFound;
+    if (segment.object(place.object()).version.Load() != *expected_version) return Code::kVersionMismatch;
+  }
+  const uint64_t version = index::NextVersion(t, home);
+  t.Set(segment.object(id).version, version);
+  const uint64_t entry = MakeEntry(id, key.hash, /*unsealed=*/false);
+  if (place) {
+    index::Replace(t, place, entry);
+    Retired(t).Add(place.object());
+  } else {
+    Caches caches(t);
+    if (!caches.HasCredit()) return Code::kTooManyObjects;
+    caches.TakeCredit();
+    const Status status = index::Insert(t, home, entry);
+    if (!status.ok()) return status;
+  }
+  const Status status = AppendEvent(t, EventKind::kSealed, key.bytes, version, segment.object(id).size.Load());
+  if (!status.ok()) return status;
+  return version;
+}
+
+Result<uint64_t> ClientCore::TryPut(const NewObject& object, const uint64_t* expected_version, SlotIndex* creator) {
+  Window window(*gate_);
+  Transaction t(env_, window, env_.self);
+  Status status = t.Lock(t.slot().lock);
+  if (!status.ok()) return status;
+  status = Supply(t, object.granules());
+  if (!status.ok()) return status;
+  const Result<ObjectId> id = Build(t, object, ObjectState::kSealed);
+  if (!id.ok()) return id.status();
+  CopyIn(window, env_.segment.object(*id).payload.Load(), object.value.data(), object.value.size());
+  status = t.Lock(env_.segment.home(object.key.hash).lock);
+  if (!status.ok()) return status;
+  Result<uint64_t> version = Publish(t, object.key, *id, expected_version, creator);
+  if (!version.ok()) return version;
+  t.Commit(1);
+  NoteUse(*page_, *id, Ticks());
+  Tidy(t);
+  return version;
+}
+
+Result<ObjectId> ClientCore::Stage(const NewObject& object) {
+  Window window(*gate_);
+  Transaction t(env_, window, env_.self);
+  Status status = t.Lock(t.slot().lock);
+  if (!status.ok()) return status;
+  status = Supply(t, object.granules());
+  if (!status.ok()) return status;
+  Result<ObjectId> id = Build(t, object, ObjectState::kUnsealed);
+  if (!id.ok()) return id;
+  ListUnsealed(t, t.slot(), *id);
+  t.Commit(0);
+  // The locks are free while the bytes move.
+  CopyIn(window, env_.segment.object(*id).payload.Load(), object.value.data(), object.value.size());
+  return id;
+}
+
+Status ClientCore::Unstage(ObjectId id) {
+  Window window(*gate_);
+  Transaction t(env_, window, env_.self);
+  Status status = t.Lock(t.slot().lock);
+  if (!status.ok()) return status;
+  UnlistUnsealed(t, t.slot(), id);
+  status = ReleaseObject(t, id, /*to_centre=*/false);
+  if (status.ok()) t.Commit(0);
+  return status;
+}
+
+Result<uint64_t> ClientCore::TryPutLarge(const NewObject& object, const uint64_t* expected_version,
+                                         SlotIndex* creator) {
+  const Result<ObjectId> id = Stage(object);
+  if (!id.ok()) return id.status();
+  Result<uint64_t> version = [&]() -> Result<uint64_t> {
+    Window window(*gate_);
+    Transaction t(env_, window, env_.self);
+    Status status = t.Lock(t.slot().lock);
+    if (status.ok()) status = t.Lock(env_.segment.home(object.key.hash).lock);
+    if (!status.ok()) return status;
+    SealStaged(t, *id);
+    Result<uint64_t> published = Publish(t, object.key, *id, expected_version, creator);
+    if (!published.ok()) return published;
+    t.Commit(1);
+    NoteUse(*page_, *id, Ticks());
+    Tidy(t);
+    return published;
+  }();
+  if (!version.ok()) {
+    const Status status = Unstage(*id);
+    if (!status.ok()) return status;
+  }
+  return version;
+}
+
+void ClientCore::SealStaged(Transaction& t, ObjectId id) {
+  const Object& object = env_.segment.object(id);
+  ObjectHead head = ObjectHead::Decode(object.head.Load());
+  head.state = ObjectState::kSealed;
+  UnlistUnsealed(t, t.slot(), id);
+  t.Set(object.head, head.Encode());
+}
+
+void ClientCore::Tidy(Transaction& t) {
+  Retired retired(t);
+  Caches caches(t);
+  if (retired.Due(kept_)) {
+    t.window().Suspend();
+    pinned_.Collect(env_.segment);
+    t.window().Resume();
+    // Room for what comes; a failure leaves everything where it was, for the next time.
+    if (caches.FullOfBlocks() || caches.FullOfIds()) GiveBack(t);
+    static_cast<void>(retired.Drain(pinned_, /*to_centre=*/false, 1).ok());
+    kept_ = t.slot().retired_count.Load();
+  }
+  if (caches.FullOfBlocks() || caches.FullOfIds() || caches.FullOfCredits()) GiveBack(t);
+}
+
+void ClientCore::GiveBack(Transaction& t) {
+  if (!t.Lock(env_.segment.central().lock).ok()) return;
+  Caches caches(t);
+  if (caches.FullOfBlocks()) caches.GiveBlocks(2 * Caches::kRefill);
+  if (caches.FullOfIds()) caches.GiveIds(2 * Caches::kRefill);
+  if (caches.FullOfCredits()) caches.GiveCredits(Caches::kCredits);
+  t.Commit(1);
+}
+
+void ClientCore::Ring(const Key& key) {
+  RingDoorbell(1 + static_cast<uint32_t>(key.hash % (kDoorbells - 1)));
+  if (env_.segment.central().subscribers.Load() != 0) RingDoorbell(kEventDoorbell);
+}
+
+void ClientCore::RingDoorbell(uint32_t index) {
+  Doorbell& bell = doorbells_[index];
+  if (bell.waiting.load(std::memory_order_relaxed) == 0) return;
+  bell.waiting.store(0, std::memory_order_relaxed);
+  bell.rung.fetch_add(1);
+  kernel_->WakeAll(bell.rung);
+}
+
+Result<uint64_t> ClientCore::Put(std::string_view key, Bytes value, const PutOptions& options,
+                                 const uint64_t* expected_version) {
+  const Status status = CheckArguments(key, value.size(), options.metadata);
+  if (!status.ok()) return status;
+  if (gate_->Overlaps(value.data(), value.size()))
+    return Status(Code::kInvalidArgument, "the bytes lie in the store's control mapping");
+  const Key prepared(env_.segment, key);
+  const NewObject object{prepared, value, options.metadata, value.size()};
+  const uint64_t granules = object.granules();
+  const Turn turn(*this, options.timeout);
+  Result<uint64_t> version = Retry<uint64_t>(granules, [&](SlotIndex* creator) {
+    return granules > Caches::kLargestCached ? TryPutLarge(object, expected_version, creator)
+                                             : TryPut(object, expected_version, creator);
+  });
+  page_->puts.store(page_->puts.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  if (version.ok()) Ring(prepared);
+  return version;
+}
+
+}  // namespace lightning

@@ -1,0 +1,26 @@
+// What every operation that writes does around its attempts: makes room, heals dead creators, cleans up afterwards.
+#pragma once
+
+#include "store/client/core.h"
+
+namespace lightning {
+
+template <typename T, typename Attempt>
+Result<T> ClientCore::Retry(uint64_t granules, Attempt attempt) {
+  for (int round = 0;; ++round) {
+    SlotIndex creator = kAttacher;
+    Result<T> result = attempt(&creator);
+    if (!env_.to_clean.empty()) CleanPending();
+    if (result.ok()) return result;
+    Result<bool> mended = false;
+    if (result.code() == Code::kSegmentFull || result.code() == Code::kTooManyObjects) {
+      mended = MakeRoom(result.code(), granules, round);
+    } else if (result.code() == Code::kBeingCreated && creator < env_.segment.geometry().max_clients) {
+      mended = RecoverSlot(creator);
+    }
+    if (!mended.ok()) return mended.status();
+    if (!*mended) return result;
+  }
+}
+
+}  // namespace lightning

@@ -1,0 +1,162 @@
+// The gate: every store to the segment goes through it, and only while a window is open.
+//
+// A client maps the file twice: the view, read-only, for every load by any thread; and the control mapping, writable
+// inside a window alone. What "inside a window" means is the mode's:
+//
+//   keys      the control mapping has a protection key; a window gives this thread, and no other, the right to it
+//   mprotect  the control mapping is read-only; a window makes the pages writable that it touches, and only those, so
+//             that its cost does not grow with the segment
+//   hidden    the control mapping stands at a random address between wide guard regions; a window decodes the address
+//   none      there is one mapping, always writable
+//
+// Inside a window: no system call (mprotect's own apart), no callback, no allocation, no throw, and no pointer of the
+// caller's that has not been checked with Overlaps().
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "lightning/options.h"
+#include "lightning/status.h"
+#include "store/gate/pkru.h"
+#include "store/gate/process_key.h"
+#include "store/segment/geometry.h"
+
+namespace lightning {
+
+// The mode that kAuto stands for on this machine.
+Isolation DefaultIsolation();
+
+class Gate {
+ public:
+  // Maps the segment in `fd`. The descriptor is not needed afterwards.
+  static Result<std::unique_ptr<Gate>> Map(int fd, const Geometry& geometry, const Options& options);
+  // Mode none over memory of the caller's, which outlives the gate. For harnesses.
+  static std::unique_ptr<Gate> OverMemory(std::byte* memory, uint64_t size);
+  ~Gate();
+  Gate(const Gate&) = delete;
+  Gate& operator=(const Gate&) = delete;
+
+  Isolation mode() const { return mode_; }
+  const std::byte* view() const { return view_; }
+  // Whether the caller's [data, data + size) touches the control mapping, which no operation may read from.
+  bool Overlaps(const void* data, size_t size) const;
+
+  // A writable mapping of some whole pages outside the gate's protection, until Unexpose. Not inside a window.
+  Result<std::span<std::byte>> Expose(uint64_t offset, uint64_t size);
+  void Unexpose(std::span<std::byte> exposed);
+
+  // What a signal handler, a leaked window or a failed mprotect leads to: a message and abort.
+  [[noreturn]] static void Fail(const char* what);
+
+ private:
+  friend class Window;
+  Gate() = default;
+
+  std::byte* base() const { return reinterpret_cast<std::byte*>(hidden_base_ ^ mask_); }
+  void Open();
+  void Close();
+  // Mode mprotect: makes the pages of [offset, offset + size) writable until Close.
+  void Touch(uint64_t offset, uint64_t size);
+  void CloseTouched();
+  Status MapControl(int fd, bool huge_pages);
+  void Prefault(const Options& options);
+
+  struct PageRange {
+    uint64_t begin, end;  // byte offsets
+  };
+
+  Isolation mode_ = Isolation::kNone;
+  bool owns_memory_ = true;
+  uint64_t size_ = 0;
+  uint64_t guard_ = 0;        // bytes of guard region on each side of the control mapping
+  uint64_t hidden_base_ = 0;  // address of the control mapping, xor mask_: in mode hidden no pointer to it is kept
+  uint64_t mask_ = 0;
+  const std::byte* view_ = nullptr;
+  ProcessKey key_;
+  std::vector<PageRange> touched_;  // used by the one thread that has the window open
+};
+
+// An open window. One at a time a Gate; the Client sees to that.
+class Window {
+ public:
+  explicit Window(Gate& gate) : gate_(gate) { Resume(); }
+  ~Window() {
+    if (open_) gate_.Close();
+  }
+  Window(const Window&) = delete;
+  Window& operator=(const Window&) = delete;
+
+  // Closes the window for a system call or a wait; Resume opens it again.
+  void Suspend() {
+    gate_.Close();
+    open_ = false;
+  }
+  void Resume() {
+    gate_.Open();
+    base_ = gate_.base();
+    touches_ = gate_.mode_ == Isolation::kMprotect;
+    open_ = true;
+  }
+  Gate& gate() { return gate_; }
+
+  void Store(const OwnWord& word, uint64_t value) { Raw(word)->store(value, std::memory_order_release); }
+  // From held to free.
+  void Store(const LockWord& word, uint64_t value) { Raw(word)->store(value, std::memory_order_release); }
+  bool CompareExchange(const LockWord& word, uint64_t expected, uint64_t desired) {
+    return Raw(word)->compare_exchange_strong(expected, desired, std::memory_order_seq_cst);
+  }
+  bool CompareExchange(const StateWord& word, uint64_t expected, uint64_t desired) {
+    return Raw(word)->compare_exchange_strong(expected, desired, std::memory_order_seq_cst);
+  }
+  // Payload: what stands in the heap, in an event slot, or in a client page.
+  std::byte* Payload(uint64_t offset, uint64_t size) {
+    Touch(offset, size);
+    return base_ + offset;
+  }
+
+ private:
+  friend class Transaction;
+  friend class Recovery;
+  // For those two alone: everyone else's stores to a Cell would not be logged.
+  void Store(const Cell& word, uint64_t value) { Raw(word)->store(value, std::memory_order_release); }
+
+  std::atomic<uint64_t>* Raw(const internal::Word& word) {
+    const auto offset = static_cast<uint64_t>(reinterpret_cast<const std::byte*>(&word) - gate_.view_);
+    Touch(offset, sizeof word);
+    return &reinterpret_cast<internal::Word*>(base_ + offset)->value_;
+  }
+  void Touch(uint64_t offset, uint64_t size) {
+    if (touches_) gate_.Touch(offset, size);
+  }
+
+  Gate& gate_;
+  std::byte* base_ = nullptr;
+  bool touches_ = false;
+  bool open_ = false;
+};
+
+// Nesting of windows in this thread: tells a handler that interrupted a window from a thread older than the key.
+extern thread_local uint32_t open_windows __attribute__((tls_model("initial-exec")));
+
+inline void Gate::Open() {
+  if (mode_ != Isolation::kKeys) return;
+  if (open_windows != 0) Fail("an operation was entered from a signal handler that interrupted another");
+  const uint32_t rights = pkru::Open(key_.value());
+  if ((rights & 1) == 0) Fail("a window had been left open (by longjmp, swapcontext or an edited signal frame)");
+  open_windows = 1;
+}
+
+inline void Gate::Close() {
+  if (mode_ == Isolation::kKeys) {
+    open_windows = 0;
+    pkru::Close(key_.value());
+  } else if (mode_ == Isolation::kMprotect) {
+    CloseTouched();
+  }
+}
+
+}  // namespace lightning

@@ -1,0 +1,56 @@
+#include "store/gate/process_key.h"
+
+#include <sys/mman.h>
+
+#include <cerrno>
+#include <mutex>
+#include <utility>
+
+namespace lightning {
+namespace {
+
+std::mutex mutex;
+int shared_key = -1;
+int references = 0;
+
+}  // namespace
+
+bool MachineHasKeys() {
+  const int key = pkey_alloc(0, PKEY_DISABLE_ACCESS | PKEY_DISABLE_WRITE);
+  if (key >= 0) {
+    pkey_free(key);
+    return true;
+  }
+  // All keys taken is a machine that has them.
+  const std::lock_guard lock(mutex);
+  return references > 0 || errno == ENOSPC;
+}
+
+Result<ProcessKey> ProcessKey::Acquire() {
+  const std::lock_guard lock(mutex);
+  if (references == 0) {
+    const int key = pkey_alloc(0, PKEY_DISABLE_ACCESS | PKEY_DISABLE_WRITE);
+    if (key < 0) return Status(Code::kUnsupported, "no memory protection key can be had", errno);
+    shared_key = key;
+  }
+  ++references;
+  ProcessKey result;
+  result.key_ = shared_key;
+  return result;
+}
+
+ProcessKey& ProcessKey::operator=(ProcessKey&& other) noexcept {
+  std::swap(key_, other.key_);
+  return *this;
+}
+
+ProcessKey::~ProcessKey() {
+  if (key_ < 0) return;
+  const std::lock_guard lock(mutex);
+  if (--references == 0) {
+    pkey_free(shared_key);
+    shared_key = -1;
+  }
+}
+
+}  // namespace lightning

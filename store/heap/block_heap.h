@@ -1,0 +1,51 @@
+// The allocator of extents: two-level segregated fit (TLSF: Masmano, Ripoll, Crespo, Real 2004) with its headers out of
+// line, in the block table. Allocation and release take a bounded number of steps and log entries; neighbours that are
+// free are merged at once, so two free blocks never touch.
+//
+// REQUIRES of every function here: the transaction holds Central::lock.
+#pragma once
+
+#include <cstdint>
+
+#include "store/log/transaction.h"
+
+namespace lightning {
+
+// Extents are counted in granules of kGranule bytes.
+constexpr uint64_t Granules(uint64_t bytes) { return (bytes + kGranule - 1) / kGranule; }
+
+class BlockHeap {
+ public:
+  explicit BlockHeap(Transaction& transaction) : t_(transaction), segment_(transaction.segment()) {}
+
+  // A used block of exactly `granules` > 0, from the most recently freed blocks that fit well; none when no free block
+  // is large enough.
+  BlockId Allocate(uint32_t granules);
+  // The same, beginning on a page.
+  BlockId AllocateOnPage(uint32_t granules);
+  void Free(BlockId id);
+
+  // Log entries that one call may write, counted from the code: see the comment at each place.
+  static constexpr uint32_t kAllocateEntries = 36;
+  static constexpr uint32_t kFreeEntries = 26;
+
+ private:
+  BlockId Find(uint32_t granules) const;
+  BlockId FindInBin(uint32_t bin, uint32_t granules, uint32_t limit) const;
+  void Insert(BlockId id, uint32_t granules);
+  void Remove(BlockId id, uint32_t granules);
+  BlockId TakeDescriptor();
+  void ReturnDescriptor(BlockId id);
+  // Makes the part of the unlisted block `id` from `granules` on a block of its own, also unlisted. None: no descriptor.
+  BlockId SplitOff(BlockId id, uint32_t granules);
+
+  uint32_t SizeOf(BlockId id) const { return Low(segment_.block(id).extent.Load()); }
+  bool IsFree(BlockId id) const {
+    return id && segment_.block(id).state.Load() == static_cast<uint64_t>(BlockState::kFree);
+  }
+
+  Transaction& t_;
+  const Segment& segment_;
+};
+
+}  // namespace lightning

@@ -1,0 +1,127 @@
+#include "store/heap/caches.h"
+
+#include <algorithm>
+
+namespace lightning {
+
+// The most recently kept block of exactly this size.
+uint32_t Caches::FindBlock(uint32_t granules) const {
+  const auto count = static_cast<uint32_t>(std::min<uint64_t>(slot_.block_count.Load(), kBlockCache));
+  for (uint32_t i = count; i-- > 0;) {
+    if (High(slot_.blocks[i].Load()) == granules) return i;
+  }
+  return kNone;
+}
+
+ObjectId Caches::TakeId() {
+  const uint64_t count = slot_.id_count.Load();
+  LIGHTNING_ASSERT(count != 0 && count <= kIdCache);
+  t_.Set(slot_.id_count, count - 1);
+  return ObjectId{Low(slot_.ids[count - 1].Load())};
+}
+
+BlockId Caches::TakeBlock(uint32_t granules) {
+  const uint32_t at = FindBlock(granules);
+  LIGHTNING_ASSERT(at != kNone);
+  const uint64_t last = slot_.block_count.Load() - 1;
+  const BlockId id{Low(slot_.blocks[at].Load())};
+  if (at != last) t_.Set(slot_.blocks[at], slot_.blocks[last].Load());
+  t_.Set(slot_.block_count, last);
+  return id;
+}
+
+bool Caches::KeepId(ObjectId id) {
+  const uint64_t count = slot_.id_count.Load();
+  if (count >= kIdCache) return false;
+  t_.Set(slot_.ids[count], id.value);
+  t_.Set(slot_.id_count, count + 1);
+  return true;
+}
+
+bool Caches::KeepBlock(BlockId id, uint32_t granules) {
+  const uint64_t count = slot_.block_count.Load();
+  if (count >= kBlockCache || granules > kLargestCached) return false;
+  t_.Set(slot_.blocks[count], Pack(granules, id.value));
+  t_.Set(slot_.block_count, count + 1);
+  return true;
+}
+
+void Caches::FetchIds() {
+  const Central& central = segment_.central();
+  for (uint32_t i = 0; i < kRefill; ++i) {
+    ObjectId id{Low(central.object_free_list.Load())};
+    if (id) {
+      t_.Set(central.object_free_list, Low(segment_.object(id).links.Load()));
+    } else {
+      const uint64_t unused = central.object_unused.Load();
+      if (unused >= segment_.geometry().objects) return;
+      t_.Set(central.object_unused, unused + 1);
+      id = ObjectId{static_cast<uint32_t>(unused + 1)};
+    }
+    t_.Add(central.object_free_count, ~uint64_t{0});
+    if (!KeepId(id)) {
+      GiveId(id);
+      return;
+    }
+  }
+}
+
+void Caches::FetchBlocks(uint32_t granules) {
+  BlockHeap heap(t_);
+  // One block of a large size, several of a small one.
+  const uint32_t want = granules > kPageSize / kGranule ? 1 : kRefill;
+  for (uint32_t i = 0; i < want; ++i) {
+    const BlockId id = heap.Allocate(granules);
+    if (!id) return;
+    if (!KeepBlock(id, granules)) {
+      heap.Free(id);
+      return;
+    }
+  }
+}
+
+void Caches::FetchCredits() {
+  const Central& central = segment_.central();
+  const uint64_t take = std::min<uint64_t>(kCredits, central.credits.Load());
+  if (take == 0) return;
+  t_.Add(central.credits, ~take + 1);
+  t_.Add(slot_.credits, take);
+}
+
+void Caches::GiveId(ObjectId id) {
+  const Central& central = segment_.central();
+  t_.Set(segment_.object(id).links, Low(central.object_free_list.Load()));
+  t_.Set(central.object_free_list, id.value);
+  t_.Add(central.object_free_count, 1);
+}
+
+bool Caches::GiveBlocks(uint32_t limit) {
+  const uint64_t count = slot_.block_count.Load();
+  const uint64_t give = std::min<uint64_t>(limit, count);
+  if (give == 0) return false;
+  BlockHeap heap(t_);
+  // The oldest stand first; what was kept last stays, since it is warm.
+  for (uint64_t i = 0; i < give; ++i) heap.Free(BlockId{Low(slot_.blocks[i].Load())});
+  for (uint64_t i = give; i < count; ++i) t_.Set(slot_.blocks[i - give], slot_.blocks[i].Load());
+  t_.Set(slot_.block_count, count - give);
+  return true;
+}
+
+bool Caches::GiveIds(uint32_t limit) {
+  const uint64_t count = slot_.id_count.Load();
+  const uint64_t give = std::min<uint64_t>(limit, count);
+  if (give == 0) return false;
+  for (uint64_t i = count - give; i < count; ++i) GiveId(ObjectId{Low(slot_.ids[i].Load())});
+  t_.Set(slot_.id_count, count - give);
+  return true;
+}
+
+bool Caches::GiveCredits(uint64_t keep) {
+  const uint64_t have = slot_.credits.Load();
+  if (have <= keep) return false;
+  t_.Add(segment_.central().credits, have - keep);
+  t_.Set(slot_.credits, keep);
+  return true;
+}
+
+}  // namespace lightning

@@ -1,0 +1,6 @@
+// Everything of the C++ API.
+#pragma once
+
+#include "lightning/client.h"   // IWYU pragma: export
+#include "lightning/options.h"  // IWYU pragma: export
+#include "lightning/status.h"   // IWYU pragma: export

@@ -1,0 +1,51 @@
+#include "store/index/eviction.h"
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "store/index/object.h"
+#include "store/log/words.h"
+
+namespace lightning {
+namespace {
+
+std::unordered_map<uint32_t, uint64_t> LastUses(const Segment& segment) {
+  std::unordered_map<uint32_t, uint64_t> uses;
+  for (SlotIndex slot = 0; slot < segment.geometry().max_clients; ++slot) {
+    if (SlotState::Decode(segment.slot(slot).state.Load()).life == SlotLife::kFree) continue;
+    for (const Recency& recency : segment.client_page(slot).recency) {
+      const uint32_t id = recency.object.load(std::memory_order_relaxed);
+      if (id == 0) continue;
+      uint64_t& use = uses[id];
+      use = std::max(use, recency.tick.load(std::memory_order_relaxed));
+    }
+  }
+  return uses;
+}
+
+}  // namespace
+
+std::vector<Candidate> EvictionCandidates(const Segment& segment, const PinnedObjects& pinned, uint64_t hand,
+                                          uint64_t* next_hand) {
+  const auto uses = LastUses(segment);
+  const uint64_t used = std::min<uint64_t>(segment.central().object_unused.Load(), segment.geometry().objects);
+  std::vector<Candidate> candidates;
+  *next_hand = 0;
+  if (used == 0) return candidates;
+  const uint64_t look = std::min<uint64_t>(used, kEvictionWindow);
+  for (uint64_t i = 0; i < look; ++i) {
+    const ObjectId id{static_cast<uint32_t>((hand + i) % used + 1)};
+    const ObjectFields fields = ObjectFields::Read(segment.object(id));
+    if (fields.head.state != ObjectState::kSealed || pinned.Contains(id)) continue;
+    const auto use = uses.find(id.value);
+    const uint64_t tick = use == uses.end() ? fields.tick : std::max(fields.tick, use->second);
+    candidates.push_back({id, tick, fields.granules() * kGranule});
+  }
+  *next_hand = used <= kEvictionWindow ? 0 : (hand + look) % used;
+  std::sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
+    return a.tick != b.tick ? a.tick < b.tick : a.id.value < b.id.value;
+  });
+  return candidates;
+}
+
+}  // namespace lightning
