@@ -1,111 +1,32 @@
-"""Drives the real lightning-store, one segment of its own for each test.
-
-The program is $LIGHTNING_BIN (the program, or the folder that holds it), else build/release/bin/lightning-store.
-"""
+"""lightning-store: usage, segments, objects. The fixtures are in conftest.py."""
 
 import base64
 import json
 import os
 import pathlib
-import pty
 import re
-import select
-import shutil
-import signal
 import subprocess
-import tempfile
 import time
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 COMMANDS = "create put get delete list stat check recover reap top dump watch".split()
 ALL_BYTES = bytes(range(256))
-
-
-def program():
-    path = pathlib.Path(os.environ.get("LIGHTNING_BIN") or ROOT / "build/release/bin")
-    if path.is_dir():
-        path = path / "lightning-store"
-    assert os.access(path, os.X_OK), f"{path} is no program: build it, or set LIGHTNING_BIN"
-    return str(path)
-
-
-class Tool:
-    """Runs commands on one segment."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.segment = str(folder / "segment")
-        self.started = []
-
-    def arguments(self, *args):
-        # The options stand in front: behind a "--" of the test they would be keys.
-        return [program(), args[0], "-s", self.segment, *args[1:]]
-
-    def run(self, *args, code=0, **more):
-        done = subprocess.run(self.arguments(*args), capture_output=True, timeout=60, **more)
-        assert done.returncode == code, (args, done.returncode, done.stdout[-500:], done.stderr)
-        if code == 0:
-            assert done.stderr == b"", (args, done.stderr)
-        return done
-
-    def out(self, *args, **more):
-        return self.run(*args, **more).stdout
-
-    def json(self, *args, **more):
-        return json.loads(self.out(*args, "--json", **more))
-
-    def fails(self, *args, code=1, name, **more):
-        """Exactly one line on standard error, of the form that scripts rely on."""
-        done = self.run(*args, code=code, **more)
-        line = done.stderr.decode()
-        assert re.fullmatch(r"lightning-store: [A-Z_]+: [^\n]+\n", line), line
-        assert line.split(": ")[1] == name, line
-        return line
-
-    def create(self, *args):
-        self.run("create", "--size", "8M", "--max-objects", "512", *args)
-
-    def start(self, *args, **more):
-        # Unbuffered, so that select() on a pipe tells the truth.
-        more = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "bufsize": 0, **more}
-        process = subprocess.Popen(self.arguments(*args), **more)
-        self.started.append(process)
-        return process
-
-    def watch(self, *args):
-        """A watcher that has subscribed already."""
-        process = self.start("watch", *args)
-        assert process.stderr.readline().startswith(b"lightning-store: watching ")
-        return process
-
-
-@pytest.fixture
-def tool():
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="lightning-cli-test-", dir="/dev/shm"))
-    made = Tool(folder)
-    yield made
-    for process in made.started:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
-    shutil.rmtree(folder)
 
 
 # Usage.
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_help_shows_an_example(command):
-    done = subprocess.run([program(), command, "--help"], capture_output=True, timeout=60)
+def test_help_shows_an_example(program, command):
+    done = subprocess.run([program, command, "--help"], capture_output=True, timeout=60)
     assert done.returncode == 0
     assert f"Example: lightning-store {command}".encode() in done.stdout
     assert b"--segment" in done.stdout and b"--json" in done.stdout
 
 
-def test_help_names_every_command():
-    done = subprocess.run([program(), "--help"], capture_output=True, timeout=60)
+def test_help_names_every_command(program):
+    done = subprocess.run([program, "--help"], capture_output=True, timeout=60)
     assert done.returncode == 0
     for command in COMMANDS:
         assert re.search(rf"^  {command} ", done.stdout.decode(), re.M), command
@@ -142,22 +63,22 @@ def test_wrong_usage_is_2(tool, args):
     assert not os.path.exists(tool.segment)
 
 
-def test_no_command_is_wrong_usage():
-    done = subprocess.run([program()], capture_output=True, timeout=60)
+def test_no_command_is_wrong_usage(program):
+    done = subprocess.run([program], capture_output=True, timeout=60)
     assert done.returncode == 2
     assert done.stderr.startswith(b"lightning-store: USAGE: ")
 
 
-def test_segment_from_the_environment(tool):
+def test_segment_from_the_environment(program, tool):
     tool.create()
     tool.run("put", "key", "value")
     env = {**os.environ, "LIGHTNING_SEGMENT": tool.segment}
-    assert subprocess.run([program(), "get", "key"], env=env, capture_output=True, timeout=60).stdout == b"value"
+    assert subprocess.run([program, "get", "key"], env=env, capture_output=True, timeout=60).stdout == b"value"
     # An option counts more, on either side of the command.
     env["LIGHTNING_SEGMENT"] = tool.segment + "-absent"
     for args in (["-s", tool.segment, "get", "key"], ["get", "-s", tool.segment, "key"]):
-        assert subprocess.run([program(), *args], env=env, capture_output=True, timeout=60).stdout == b"value"
-    assert subprocess.run([program(), "get", "key"], env=env, capture_output=True, timeout=60).returncode == 1
+        assert subprocess.run([program, *args], env=env, capture_output=True, timeout=60).stdout == b"value"
+    assert subprocess.run([program, "get", "key"], env=env, capture_output=True, timeout=60).returncode == 1
 
 
 # Segments.
@@ -425,194 +346,3 @@ def test_a_reader_that_leaves_early(tool):
     assert getter.stderr.read() == b""
     stat = tool.json("stat")
     assert stat["clients"] == 1 and stat["recoveries"] == 0, "it left without detaching"
-
-
-# Check and recovery.
-
-
-def test_check_of_a_good_segment(tool):
-    tool.create()
-    tool.run("put", "key", "value")
-    assert tool.out("check") == b"ok\n"
-
-
-@pytest.mark.parametrize("kind", ["empty", "random", "zeros", "text", "cut", "folder", "fifo"])
-def test_check_of_anything_else(tool, kind):
-    tool.create()
-    whole = pathlib.Path(tool.segment).read_bytes()
-    os.unlink(tool.segment)
-    if kind == "folder":
-        os.mkdir(tool.segment)
-    elif kind == "fifo":
-        os.mkfifo(tool.segment)
-    else:
-        content = {"empty": b"", "random": os.urandom(65536), "zeros": bytes(65536), "text": b"no segment\n",
-                   "cut": whole[: len(whole) // 2]}[kind]
-        pathlib.Path(tool.segment).write_bytes(content)
-    report = json.loads(tool.run("check", "--json", code=1).stdout)
-    assert report["ok"] is False and report["busy"] is False
-    assert report["violations"] and all(isinstance(violation, str) for violation in report["violations"])
-    assert tool.run("check", code=1).stdout.startswith(b"violation: ")
-
-
-def test_recover_heals_a_killed_client(tool):
-    tool.create()
-    watcher = tool.watch()
-    assert tool.json("stat")["clients"] == 2
-    watcher.kill()
-    watcher.wait()
-    report = tool.json("recover")
-    assert report["alive"] == 1
-    stat = tool.json("stat")
-    assert stat["clients"] == 1 and stat["recoveries"] == 1
-    assert tool.json("recover")["recovered"] == 0
-    assert b"recovered 0 dead clients, 1 alive" in tool.out("recover")
-
-
-def test_reap_recovers_by_itself(tool):
-    tool.create()
-    reaper = tool.start("reap", "--interval", "0.05", "--json")
-    watcher = tool.watch()
-    watcher.kill()
-    watcher.wait()
-    assert select.select([reaper.stdout], [], [], 20)[0], "the reaper did not notice"
-    assert json.loads(reaper.stdout.readline())["recovered"] == 1
-    reaper.send_signal(signal.SIGTERM)
-    assert reaper.wait(timeout=20) == 0
-    stat = tool.json("stat")
-    assert stat["clients"] == 1 and stat["recoveries"] == 1
-
-
-def test_reap_once(tool):
-    tool.create()
-    report = tool.json("reap", "--once")
-    assert report["recovered"] == 0 and report["alive"] == 1
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("args", [["reap", "--interval", "1000"], ["top", "--interval", "1000"], ["watch"]])
-def test_stop_signals_end_it_promptly_and_well(tool, args, number):
-    tool.create()
-    process = tool.start(*args)
-    deadline = time.monotonic() + 20
-    while tool.json("stat")["clients"] != 2:
-        assert time.monotonic() < deadline
-    started = time.monotonic()
-    process.send_signal(number)
-    assert process.wait(timeout=20) == 0
-    assert time.monotonic() - started < 5
-    stat = tool.json("stat")
-    assert stat["clients"] == 1 and stat["recoveries"] == 0
-
-
-# Live reports.
-
-
-def test_top_in_plain_lines(tool):
-    tool.create()
-    header, *lines = tool.out("top", "--interval", "0.05", "--count", "2").decode().splitlines()
-    assert header.split() == ["time", "ops/s", "bytes_used", "bytes_free", "objects", "clients", "recoveries"]
-    assert len(lines) == 2
-    assert [line.split()[1:3] for line in lines] == [["0", "0"]] * 2
-
-
-def test_top_as_json(tool):
-    tool.create()
-    tool.run("put", "key", "value")
-    (line,) = tool.out("top", "--interval", "0.05", "--count", "1", "--json").splitlines()
-    sample = json.loads(line)
-    assert sample["ops_per_second"] == 0 and sample["objects"] == 1 and sample["clients"] == 1
-
-
-def test_top_redraws_on_a_terminal(tool):
-    tool.create()
-    outer, inner = pty.openpty()
-    process = tool.start("top", "--interval", "0.05", "--count", "3", stdout=inner)
-    os.close(inner)
-    text = b""
-    while True:
-        try:
-            chunk = os.read(outer, 65536)
-        except OSError:  # the other end is gone
-            break
-        if not chunk:
-            break
-        text += chunk
-    os.close(outer)
-    assert process.wait(timeout=20) == 0
-    first, *others = text.split(b"\x1b[J")
-    assert len(others) == 2 and text.count(b"recoveries") == 3
-    height = int(re.search(rb"\x1b\[(\d+)A$", first)[1])
-    assert height == first.count(b"\n") > 3
-
-
-def test_dump(tool):
-    tool.create()
-    tool.run("put", "text", "value\n", "--metadata", "meta")
-    tool.run("put", "00ff", "-", "--key-hex", input=ALL_BYTES)
-    text = tool.out("dump").decode()
-    assert 'object "text" version' in text and "metadata: meta" in text
-    assert 'object "\\x00\\xff" version' in text
-    assert "value:" not in text
-    assert "  value: value\\x0a\n" in tool.out("dump", "--values").decode()
-    dump = tool.json("dump", "--values")
-    assert dump["stats"]["objects"] == 2
-    binary, plain = dump["objects"]
-    assert binary["key_hex"] == "00ff" and base64.b64decode(binary["value_base64"]) == ALL_BYTES
-    assert plain["value"] == "value\n" and plain["metadata"] == "meta"
-    assert "value" not in tool.json("dump")["objects"][0]
-
-
-def test_watch(tool):
-    tool.create()
-    watcher = tool.watch("--count", "3", "--json")
-    tool.run("put", "key", "value")
-    # Flushed line by line: the first can be read while the watcher goes on.
-    assert select.select([watcher.stdout], [], [], 20)[0]
-    first = json.loads(watcher.stdout.readline())
-    assert watcher.poll() is None
-    tool.run("put", "key", "longer value")
-    tool.run("delete", "key")
-    rest = [json.loads(line) for line in watcher.communicate(timeout=20)[0].splitlines()]
-    assert watcher.returncode == 0
-    events = [first, *rest]
-    assert [event["event"] for event in events] == ["sealed", "sealed", "deleted"]
-    assert [event["key"] for event in events] == ["key"] * 3
-    assert [event["size"] for event in events[:2]] == [5, 12]
-    assert [event["sequence"] - first["sequence"] for event in events] == [0, 1, 2]
-
-
-def test_watch_in_text(tool):
-    tool.create()
-    watcher = tool.watch("--count", "1")
-    version = tool.json("put", "a key", "value")["version"]
-    out, _ = watcher.communicate(timeout=20)
-    assert re.fullmatch(rf"\d+ sealed version {version} size 5 a key\n", out.decode())
-
-
-def test_watch_timeout(tool):
-    tool.create()
-    for args, code in ((["--timeout", "0.2"], 0), (["--timeout", "0.2", "--count", "1"], 1)):
-        watcher = tool.watch(*args)
-        out, err = watcher.communicate(timeout=20)
-        assert (out, watcher.returncode) == (b"", code)
-        assert err.startswith(b"lightning-store: TIMEOUT: ") == (code == 1)
-
-
-def test_watch_says_when_it_fell_behind(tool):
-    tool.create("--events", "16")
-    watcher = tool.watch("--json")
-    watcher.send_signal(signal.SIGSTOP)
-    for start in range(0, 192, 64):
-        tool.run("put", "--batch", *[f"k{i}=v" for i in range(start, start + 64)])
-    watcher.send_signal(signal.SIGCONT)
-    lost, seen = 0, 0
-    while lost + seen < 192:
-        assert select.select([watcher.stdout], [], [], 20)[0], (lost, seen)
-        line = json.loads(watcher.stdout.readline())
-        if line["event"] == "fell_behind":
-            assert line["lost"] > 0
-            lost += line["lost"]
-        else:
-            seen += 1
-    assert lost > 0 and seen > 0 and lost + seen == 192

@@ -62,6 +62,9 @@ bool ClientCore::TryClaim(SlotIndex index, Status* status) {
   const ClientIdentity self = kernel_->Self();
   const auto now = static_cast<uint64_t>(kernel_->Now().count());
   Window window(*gate_);
+  // Whoever looks at all slots must find this one from the moment it is claimed.
+  const StateWord& used = env_.segment.central().slots_used;
+  for (uint64_t seen = used.Load(); seen <= index; seen = used.Load()) window.CompareExchange(used, seen, index + 1);
   if (!window.CompareExchange(slot.state, word, SlotState{SlotLife::kAttaching, generation}.Encode())) {
     window.Suspend();
     kernel_->Retract(index);

@@ -17,7 +17,7 @@ namespace {
 // What moves when anything moves. Equal before and after: the look in between saw one state.
 std::vector<uint64_t> Fingerprint(const Segment& segment) {
   std::vector<uint64_t> words;
-  for (SlotIndex i = 0; i < segment.geometry().max_clients; ++i) {
+  for (SlotIndex i = 0; i < segment.slots_used(); ++i) {
     const Slot& slot = segment.slot(i);
     words.push_back(slot.state.Load());
     words.push_back(slot.activity.Load());
@@ -30,7 +30,7 @@ enum class Motion { kNone, kLiving, kDead };
 // Whether some client is inside an operation, and if none that lives, whether one died in it.
 Motion Look(const Segment& segment, const LivenessProbe& alive, std::vector<std::string>* violations) {
   Motion motion = Motion::kNone;
-  for (SlotIndex i = 0; i < segment.geometry().max_clients; ++i) {
+  for (SlotIndex i = 0; i < segment.slots_used(); ++i) {
     const Slot& slot = segment.slot(i);
     const SlotState state = SlotState::Decode(slot.state.Load());
     const bool inside = slot.log_count.Load() != 0 || slot.held_count.Load() != 0 || (slot.activity.Load() & 1) != 0;

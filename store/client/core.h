@@ -15,6 +15,7 @@
 #include "store/index/pins.h"
 #include "store/index/retired.h"
 #include "store/kernel/kernel.h"
+#include "store/kernel/spin_lock.h"
 #include "store/log/environment.h"
 #include "store/log/transaction.h"
 
@@ -88,12 +89,12 @@ class ClientCore {
   // The turn of one operation that opens a window, with the time it may wait for a living peer.
   class Turn {
    public:
-    explicit Turn(ClientCore& core, Nanoseconds timeout = Nanoseconds{0}) : lock_(core.mutex_) {
+    explicit Turn(ClientCore& core, Nanoseconds timeout = Nanoseconds{0}) : lock_(core.turns_) {
       core.env_.lock_timeout = timeout.count() > 0 ? timeout : core.lock_timeout_;
     }
 
    private:
-    std::lock_guard<std::mutex> lock_;
+    std::lock_guard<SpinLock> lock_;
   };
 
   explicit ClientCore(ClientParts parts);
@@ -106,12 +107,13 @@ class ClientCore {
   Status MapOwnPage();
   void Detach();
 
-  // Writing (put.cc, create.cc). All REQUIRE mutex_.
+  // Writing (put.cc, create.cc). All REQUIRE a Turn.
   Status CheckArguments(std::string_view key, uint64_t size, Bytes metadata) const;
   // In its own committed transaction: ids, a block and credits into the caches. REQUIRES the slot's lock alone.
   Status Supply(Transaction& t, uint64_t granules);
   // An unlinked object with everything written but, for a staged one, the value. Takes Central::lock for large blocks.
   Result<ObjectId> Build(Transaction& t, const NewObject& object, ObjectState state);
+  void PrefetchCurrent(const Key& key) const;
   void CopyIn(Window& window, uint64_t offset, const void* from, uint64_t size);
   Result<uint64_t> TryPut(const NewObject& object, const uint64_t* expected_version, SlotIndex* creator);
   Result<uint64_t> TryPutLarge(const NewObject& object, const uint64_t* expected_version, SlotIndex* creator);
@@ -139,13 +141,13 @@ class ClientCore {
   void Ring(const Key& key);
   void RingDoorbell(uint32_t index);
 
-  // Room (reclaim.cc). REQUIRE mutex_, no window.
+  // Room (reclaim.cc). REQUIRE a Turn, no window.
   Result<bool> MakeRoom(Code why, uint64_t granules, int attempt);
   Result<uint64_t> Reclaim();
   Result<uint64_t> ReclaimSlot(SlotIndex slot);
   Result<uint64_t> EvictLocked(uint64_t bytes, uint64_t objects);
   Result<uint64_t> EvictOne(ObjectId id);
-  // Heals the dead. REQUIRE mutex_, no window.
+  // Heals the dead. REQUIRE a Turn, no window.
   Result<uint32_t> RecoverDead();
   Result<bool> RecoverSlot(SlotIndex slot);
   void CleanPending();
@@ -176,7 +178,7 @@ class ClientCore {
   Doorbell* doorbells_ = nullptr;
   std::span<std::byte> exposed_page_, exposed_doorbells_;
   std::unique_ptr<PinTable> pins_;
-  std::mutex mutex_;              // operations that open a window take turns
+  SpinLock turns_;                // operations that open a window take turns
   PinnedObjects pinned_;
   uint64_t kept_ = 0;             // retired objects that the last drain had to keep
 };

@@ -1,4 +1,6 @@
 // Get, Contains, and waiting. Readers take no lock and write nothing but their own page (rule 8).
+#include <algorithm>
+
 #include "store/client/core.h"
 #include "store/index/eviction.h"
 #include "store/log/recovery.h"
@@ -8,9 +10,10 @@ namespace {
 
 // The first lines of the value, on their way while the pin is being published.
 void Prefetch(const Segment& segment, const Object& object) {
-  const uint64_t payload = object.payload.Load();
-  if (!segment.InHeap(payload, 4 * 64)) return;
-  for (uint64_t line = 0; line < 4; ++line) __builtin_prefetch(segment.bytes(payload + line * 64));
+  constexpr uint64_t kLines = 16;
+  const uint64_t payload = object.payload.Load(), lines = std::min(kLines, object.size.Load() / 64);
+  if (!segment.InHeap(payload, lines * 64)) return;
+  for (uint64_t line = 0; line < lines; ++line) __builtin_prefetch(segment.bytes(payload + line * 64));
 }
 
 }  // namespace
@@ -19,7 +22,7 @@ Status ClientCore::WaitOut(const LockWord& lock, LockWait& wait) {
   const uint64_t word = lock.Load();
   if (!LockValue::IsHeld(word) || wait.Spin()) return {};
   // Another thread of this client that is inside an operation heals what it meets itself.
-  if (std::unique_lock turn(mutex_, std::try_to_lock); turn.owns_lock()) {
+  if (std::unique_lock turn(turns_, std::try_to_lock); turn.owns_lock()) {
     Result<bool> healed = true;
     {
       Window window(*gate_);

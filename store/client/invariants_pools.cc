@@ -70,7 +70,10 @@ void InvariantChecker::CheckSlots() {
     }
     for (uint64_t k = 0; k < blocks; ++k) {
       const uint64_t word = slot.blocks[k].Load();
-      ClaimBlock(BlockId{Low(word)}, High(word), "a client's cache");
+      const BlockId id{Low(word)};
+      ClaimBlock(id, High(word), "a client's cache");
+      if (segment_.Valid(id) && High(segment_.block(id).extent.Load()) != slot.places[k].Load())
+        Violate("client slot %u is wrong about where block %u begins", i, id.value);
     }
     CheckRetiredList("a client's retired objects", slot.retired_head, slot.retired_count, slot.retired_bytes);
     CheckUnsealedList(slot, i);

@@ -58,28 +58,28 @@ Result<ObjectId> ClientCore::Build(Transaction& t, const NewObject& object, Obje
   const Segment& segment = env_.segment;
   const uint64_t granules = object.granules();
   Caches caches(t);
-  BlockId block;
+  Caches::Extent extent;
   if (granules > Caches::kLargestCached || object.page_aligned) {
     if (granules > segment.geometry().heap_granules) return Code::kSegmentFull;
     const Status status = t.Lock(segment.central().lock);
     if (!status.ok()) return status;
     const auto count = static_cast<uint32_t>(granules);
-    block = object.page_aligned ? BlockHeap(t).AllocateOnPage(count) : BlockHeap(t).Allocate(count);
-    if (!block) return Code::kSegmentFull;
+    extent.id = object.page_aligned ? BlockHeap(t).AllocateOnPage(count) : BlockHeap(t).Allocate(count);
+    if (!extent.id) return Code::kSegmentFull;
+    extent.place = High(segment.block(extent.id).extent.Load());
   } else if (granules != 0) {
-    block = caches.TakeBlock(static_cast<uint32_t>(granules));
+    extent = caches.TakeBlock(static_cast<uint32_t>(granules));
   }
   const ObjectId id = caches.TakeId();
   const Object& target = segment.object(id);
   const auto key_size = static_cast<uint16_t>(object.key.bytes.size());
-  const uint64_t payload =
-      block ? segment.geometry().heap + uint64_t{High(segment.block(block).extent.Load())} * kGranule : 0;
+  const uint64_t payload = extent.id ? segment.geometry().heap + uint64_t{extent.place} * kGranule : 0;
   t.Set(target.head,
         ObjectHead{state, object.page_aligned, key_size, static_cast<uint16_t>(t.acting())}.Encode());
   t.Set(target.payload, payload);
   t.Set(target.size, object.size);
   for (uint32_t i = 0; i < object.key.words_used; ++i) t.Set(target.key[i], object.key.words[i]);
-  t.Set(target.storage, Pack(static_cast<uint32_t>(object.metadata.size()), block.value));
+  t.Set(target.storage, Pack(static_cast<uint32_t>(object.metadata.size()), extent.id.value));
   t.Set(target.tick, Ticks());
   const ObjectFields fields = ObjectFields::Read(target);
   if (fields.long_key()) CopyIn(t.window(), fields.tail(), object.key.bytes.data(), key_size);
@@ -127,19 +127,33 @@ Result<uint64_t> ClientCore::TryPut(const NewObject& object, const uint64_t* exp
   Transaction t(env_, window, env_.self);
   Status status = t.Lock(t.slot().lock);
   if (!status.ok()) return status;
-  status = Supply(t, object.granules());
+  const uint64_t granules = object.granules();
+  status = Supply(t, granules);
   if (!status.ok()) return status;
+  // The bucket's lock before the copy: nothing after the copy then waits until its stores have left the processor.
+  status = t.Lock(env_.segment.home(object.key.hash).lock);
+  if (!status.ok()) return status;
+  PrefetchCurrent(object.key);
   const Result<ObjectId> id = Build(t, object, ObjectState::kSealed);
   if (!id.ok()) return id.status();
   CopyIn(window, env_.segment.object(*id).payload.Load(), object.value.data(), object.value.size());
-  status = t.Lock(env_.segment.home(object.key.hash).lock);
-  if (!status.ok()) return status;
   Result<uint64_t> version = Publish(t, object.key, *id, expected_version, creator);
   if (!version.ok()) return version;
   t.Commit(1);
   NoteUse(*page_, *id, Ticks());
   Tidy(t);
+  Caches(t).PrefetchNext(static_cast<uint32_t>(granules));
   return version;
+}
+
+void ClientCore::PrefetchCurrent(const Key& key) const {
+  index::ForEach(env_.segment, env_.segment.home(key.hash), [&](const Cell&, uint64_t entry) {
+    if (!EntryMatches(entry, key.hash) || !env_.segment.Valid(EntryObject(entry))) return true;
+    const auto* lines = reinterpret_cast<const std::byte*>(&env_.segment.object(EntryObject(entry)));
+    __builtin_prefetch(lines, 1);
+    __builtin_prefetch(lines + 64, 1);
+    return false;
+  });
 }
 
 Result<ObjectId> ClientCore::Stage(const NewObject& object) {
@@ -246,6 +260,7 @@ Result<uint64_t> ClientCore::Put(std::string_view key, Bytes value, const PutOpt
   if (gate_->Overlaps(value.data(), value.size()))
     return Status(Code::kInvalidArgument, "the bytes lie in the store's control mapping");
   const Key prepared(env_.segment, key);
+  __builtin_prefetch(&env_.segment.home(prepared.hash), 1);
   const NewObject object{prepared, value, options.metadata, value.size()};
   const uint64_t granules = object.granules();
   const Turn turn(*this, options.timeout);

@@ -36,7 +36,7 @@ Result<uint64_t> ClientCore::ReclaimSlot(SlotIndex index) {
 
 Result<uint64_t> ClientCore::Reclaim() {
   uint64_t total = 0;
-  for (SlotIndex slot = 0; slot < env_.segment.geometry().max_clients; ++slot) {
+  for (SlotIndex slot = 0; slot < env_.segment.slots_used(); ++slot) {
     if (SlotState::Decode(env_.segment.slot(slot).state.Load()).life != SlotLife::kActive) continue;
     const Result<uint64_t> bytes = ReclaimSlot(slot);
     CleanPending();
@@ -98,7 +98,7 @@ Result<bool> ClientCore::RecoverSlot(SlotIndex slot) {
 
 Result<uint32_t> ClientCore::RecoverDead() {
   uint32_t count = 0;
-  for (SlotIndex slot = 0; slot < env_.segment.geometry().max_clients; ++slot) {
+  for (SlotIndex slot = 0; slot < env_.segment.slots_used(); ++slot) {
     if (SlotState::Decode(env_.segment.slot(slot).state.Load()).life == SlotLife::kFree) continue;
     const Result<bool> recovered = RecoverSlot(slot);
     if (!recovered.ok()) return recovered.status();
@@ -129,7 +129,7 @@ Result<RecoveryReport> ClientCore::Recover() {
   RecoveryReport report;
   report.recovered = *recovered;
   report.bytes_reclaimed = *bytes;
-  for (SlotIndex slot = 0; slot < env_.segment.geometry().max_clients; ++slot)
+  for (SlotIndex slot = 0; slot < env_.segment.slots_used(); ++slot)
     report.alive += SlotState::Decode(env_.segment.slot(slot).state.Load()).life == SlotLife::kActive;
   return report;
 }

@@ -21,7 +21,7 @@ ScopedFd ReopenReadOnly(int fd, const std::string& path) {
   snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
   ScopedFd reopened(open(link, O_RDONLY | O_CLOEXEC));
   if (reopened.ok()) return reopened;
-  ScopedFd by_name(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  ScopedFd by_name(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   struct stat ours, its;
   if (!by_name.ok() || fstat(fd, &ours) != 0 || fstat(by_name.get(), &its) != 0 || ours.st_ino != its.st_ino ||
       ours.st_dev != its.st_dev)
@@ -64,7 +64,7 @@ CheckReport Store::Check(std::string_view name) {
     report.violations.push_back(why);
     return report;
   };
-  const ScopedFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const ScopedFd fd(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   if (!fd.ok()) return refuse("cannot open " + path + ": " + strerror(errno));
   struct stat info;
   if (fstat(fd.get(), &info) != 0) return refuse("cannot look at " + path + ": " + strerror(errno));

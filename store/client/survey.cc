@@ -87,7 +87,7 @@ Result<Stats> ClientCore::GetStats() {
   stats.eviction = static_cast<Eviction>(segment.super().eviction);
   uint64_t free_granules = central.free_granules.Load();
   uint64_t credits = central.credits.Load();
-  for (SlotIndex i = 0; i < g.max_clients; ++i) {
+  for (SlotIndex i = 0; i < segment.slots_used(); ++i) {
     const Slot& slot = segment.slot(i);
     if (SlotState::Decode(slot.state.Load()).life == SlotLife::kFree) continue;
     ++stats.clients;

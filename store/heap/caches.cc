@@ -20,14 +20,34 @@ ObjectId Caches::TakeId() {
   return ObjectId{Low(slot_.ids[count - 1].Load())};
 }
 
-BlockId Caches::TakeBlock(uint32_t granules) {
+Caches::Extent Caches::TakeBlock(uint32_t granules) {
   const uint32_t at = FindBlock(granules);
   LIGHTNING_ASSERT(at != kNone);
   const uint64_t last = slot_.block_count.Load() - 1;
-  const BlockId id{Low(slot_.blocks[at].Load())};
-  if (at != last) t_.Set(slot_.blocks[at], slot_.blocks[last].Load());
+  const Extent extent{BlockId{Low(slot_.blocks[at].Load())}, Low(slot_.places[at].Load())};
+  if (at != last) {
+    t_.Set(slot_.blocks[at], slot_.blocks[last].Load());
+    t_.Set(slot_.places[at], slot_.places[last].Load());
+  }
   t_.Set(slot_.block_count, last);
-  return id;
+  return extent;
+}
+
+void Caches::PrefetchNext(uint32_t granules) const {
+  const uint64_t ids = slot_.id_count.Load(), blocks = slot_.block_count.Load();
+  if (ids != 0 && ids <= kIdCache) {
+    const ObjectId id{Low(slot_.ids[ids - 1].Load())};
+    if (segment_.Valid(id)) {
+      const auto* lines = reinterpret_cast<const std::byte*>(&segment_.object(id));
+      __builtin_prefetch(lines, 1);
+      __builtin_prefetch(lines + 64, 1);
+    }
+  }
+  if (blocks == 0 || blocks > kBlockCache || High(slot_.blocks[blocks - 1].Load()) != granules) return;
+  const std::byte* at =
+      segment_.bytes(segment_.geometry().heap + uint64_t{Low(slot_.places[blocks - 1].Load())} * kGranule);
+  constexpr uint32_t kLines = 16;
+  for (uint32_t line = 0; line < std::min(granules, kLines); ++line) __builtin_prefetch(at + line * kGranule, 1);
 }
 
 bool Caches::KeepId(ObjectId id) {
@@ -38,10 +58,11 @@ bool Caches::KeepId(ObjectId id) {
   return true;
 }
 
-bool Caches::KeepBlock(BlockId id, uint32_t granules) {
+bool Caches::KeepBlock(Extent extent, uint32_t granules) {
   const uint64_t count = slot_.block_count.Load();
   if (count >= kBlockCache || granules > kLargestCached) return false;
-  t_.Set(slot_.blocks[count], Pack(granules, id.value));
+  t_.Set(slot_.blocks[count], Pack(granules, extent.id.value));
+  t_.Set(slot_.places[count], extent.place);
   t_.Set(slot_.block_count, count + 1);
   return true;
 }
@@ -73,7 +94,7 @@ void Caches::FetchBlocks(uint32_t granules) {
   for (uint32_t i = 0; i < want; ++i) {
     const BlockId id = heap.Allocate(granules);
     if (!id) return;
-    if (!KeepBlock(id, granules)) {
+    if (!KeepBlock({id, High(segment_.block(id).extent.Load())}, granules)) {
       heap.Free(id);
       return;
     }
@@ -102,7 +123,10 @@ bool Caches::GiveBlocks(uint32_t limit) {
   BlockHeap heap(t_);
   // The oldest stand first; what was kept last stays, since it is warm.
   for (uint64_t i = 0; i < give; ++i) heap.Free(BlockId{Low(slot_.blocks[i].Load())});
-  for (uint64_t i = give; i < count; ++i) t_.Set(slot_.blocks[i - give], slot_.blocks[i].Load());
+  for (uint64_t i = give; i < count; ++i) {
+    t_.Set(slot_.blocks[i - give], slot_.blocks[i].Load());
+    t_.Set(slot_.places[i - give], slot_.places[i].Load());
+  }
   t_.Set(slot_.block_count, count - give);
   return true;
 }

@@ -27,14 +27,19 @@ class Caches {
   bool HasId() const { return slot_.id_count.Load() != 0; }
   bool HasCredit() const { return slot_.credits.Load() != 0; }
   bool HasBlock(uint32_t granules) const { return FindBlock(granules) != kNone; }
-  // REQUIRES: HasId() and the like. Entries: 1, 1, 2.
+  // REQUIRES: HasId() and the like. Entries: 1, 1, 3.
   ObjectId TakeId();
   void TakeCredit() { t_.Add(slot_.credits, ~uint64_t{0}); }
-  BlockId TakeBlock(uint32_t granules);
+  // A block, and where it begins in granules.
+  struct Extent {
+    BlockId id;
+    uint32_t place = 0;
+  };
+  Extent TakeBlock(uint32_t granules);
 
-  // False when there is no room; then the thing must go to the centre. Entries: 2 each.
+  // False when there is no room; then the thing must go to the centre. Entries: 2 and 3.
   bool KeepId(ObjectId id);
-  bool KeepBlock(BlockId id, uint32_t granules);
+  bool KeepBlock(Extent extent, uint32_t granules);
   void KeepCredit() { t_.Add(slot_.credits, 1); }
 
   // Central. Fetches what is asked for as far as there is any.
@@ -49,6 +54,9 @@ class Caches {
   bool GiveBlocks(uint32_t limit);
   bool GiveIds(uint32_t limit);
   bool GiveCredits(uint64_t keep);
+
+  // Has the processor fetch what the next put of this size will write to.
+  void PrefetchNext(uint32_t granules) const;
 
   bool FullOfBlocks() const { return slot_.block_count.Load() > kBlockCache - kRefill; }
   bool FullOfIds() const { return slot_.id_count.Load() > kIdCache - kRefill; }

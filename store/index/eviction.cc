@@ -11,7 +11,7 @@ namespace {
 
 std::unordered_map<uint32_t, uint64_t> LastUses(const Segment& segment) {
   std::unordered_map<uint32_t, uint64_t> uses;
-  for (SlotIndex slot = 0; slot < segment.geometry().max_clients; ++slot) {
+  for (SlotIndex slot = 0; slot < segment.slots_used(); ++slot) {
     if (SlotState::Decode(segment.slot(slot).state.Load()).life == SlotLife::kFree) continue;
     for (const Recency& recency : segment.client_page(slot).recency) {
       const uint32_t id = recency.object.load(std::memory_order_relaxed);

@@ -1,7 +1,5 @@
 #include "store/index/pins.h"
 
-#include <sched.h>
-
 #include <algorithm>
 
 #include "store/log/words.h"
@@ -13,15 +11,8 @@ PinTable::PinTable(std::atomic<uint32_t>* pins, std::atomic<uint32_t>* used, uin
   free_.reserve(capacity);
 }
 
-void PinTable::Acquire() {
-  for (int spins = 0; busy_.exchange(true, std::memory_order_acquire); ++spins) {
-    if (spins % 64 == 63) sched_yield();
-    __builtin_ia32_pause();
-  }
-}
-
 uint32_t PinTable::Pin(ObjectId id) {
-  Acquire();
+  lock_.lock();
   uint32_t pin = kNoPin;
   if (!free_.empty()) {
     pin = free_.back();
@@ -34,29 +25,29 @@ uint32_t PinTable::Pin(ObjectId id) {
     ++references_;
     pins_[pin].exchange(id.value, std::memory_order_seq_cst);
   }
-  Release();
+  lock_.unlock();
   return pin;
 }
 
 bool PinTable::Unpin(uint32_t pin) {
   pins_[pin].store(0, std::memory_order_release);
-  Acquire();
+  lock_.lock();
   free_.push_back(pin);
   const bool last = --references_ == 0;
-  Release();
+  lock_.unlock();
   return last;
 }
 
 void PinTable::AddReference() {
-  Acquire();
+  lock_.lock();
   ++references_;
-  Release();
+  lock_.unlock();
 }
 
 bool PinTable::DropReference() {
-  Acquire();
+  lock_.lock();
   const bool last = --references_ == 0;
-  Release();
+  lock_.unlock();
   return last;
 }
 
@@ -65,7 +56,7 @@ void PinnedObjects::Collect(const Segment& segment) {
   // The unlinking stores are seen by everybody before the first pin is read.
   std::atomic_thread_fence(std::memory_order_seq_cst);
   const Geometry& g = segment.geometry();
-  for (SlotIndex slot = 0; slot < g.max_clients; ++slot) {
+  for (SlotIndex slot = 0; slot < segment.slots_used(); ++slot) {
     if (SlotState::Decode(segment.slot(slot).state.Load()).life == SlotLife::kFree) continue;
     const ClientPage& page = segment.client_page(slot);
     const uint32_t used = std::min(page.pins_used.load(std::memory_order_acquire), g.max_pins);

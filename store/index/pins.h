@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "store/kernel/spin_lock.h"
 #include "store/segment/segment.h"
 
 namespace lightning {
@@ -27,14 +28,10 @@ class PinTable {
   [[nodiscard]] bool DropReference();
 
  private:
-  void Acquire();
-  // The last thing that a thread does here: afterwards another may destroy this.
-  void Release() { busy_.store(false, std::memory_order_release); }
-
   std::atomic<uint32_t>* const pins_;
   std::atomic<uint32_t>* const used_;
   const uint32_t capacity_;
-  std::atomic<bool> busy_{false};
+  SpinLock lock_;  // leaving it is the last thing a thread does here: afterwards another may destroy this
   uint64_t references_ = 0;
   uint32_t handed_out_ = 0;      // pins from this index on were never used
   std::vector<uint32_t> free_;   // last in, first out: the pins in use stay together

@@ -93,8 +93,10 @@ Status ReleaseObject(Transaction& t, ObjectId id, bool to_centre) {
   const uint64_t granules = fields.granules();
   Caches caches(t);
   t.Set(object.head, ObjectHead{}.Encode());
+  const auto place = static_cast<uint32_t>((fields.payload - t.segment().geometry().heap) / kGranule);
+  const Caches::Extent extent{fields.block, place};
   bool id_kept = !to_centre && caches.KeepId(id);
-  bool block_kept = granules == 0 || (!to_centre && caches.KeepBlock(fields.block, static_cast<uint32_t>(granules)));
+  bool block_kept = granules == 0 || (!to_centre && caches.KeepBlock(extent, static_cast<uint32_t>(granules)));
   if (id_kept && block_kept) return {};
   const Status status = t.Lock(t.segment().central().lock);
   if (!status.ok()) return status;

@@ -21,11 +21,10 @@ Result<Geometry> Geometry::Compute(const Options& options) {
     return Status(Code::kInvalidArgument, "event_slots must be 1 to 2^20");
   if (static_cast<uint32_t>(options.eviction) > static_cast<uint32_t>(Eviction::kLru))
     return Status(Code::kInvalidArgument, "unknown eviction policy");
-  if (options.size % kPageSize != 0 || options.size > uint64_t{1} << 46)
-    return Status(Code::kInvalidArgument, "size must be a multiple of 4096 and at most 64 TiB");
+  if (options.size > uint64_t{1} << 46) return Status(Code::kInvalidArgument, "size must be at most 64 TiB");
 
   Geometry g;
-  g.size = options.size;
+  g.size = RoundUp(options.size, kPageSize);
   g.max_objects = options.max_objects;
   g.max_clients = options.max_clients;
   g.max_pins = options.max_pins;

@@ -53,6 +53,7 @@ inline constexpr uint32_t kFirstLevel = 29;   // 4 bits of the 32-bit granule co
 inline constexpr uint32_t kBins = kFirstLevel * kSecondLevel;
 
 struct Central {
+  alignas(64) StateWord slots_used;  // slots from this index on were never attached to; it only grows
   alignas(64) LockWord lock;
   Cell free_granules;     // sum over all free blocks
   Cell block_free_list;   // BlockId, through Block::free_links
@@ -114,6 +115,7 @@ struct Slot {
   Cell ids[kIdCache];        // ObjectId
   Cell block_count;
   Cell blocks[kBlockCache];  // granules, BlockId
+  Cell places[kBlockCache];  // where each begins, in granules: saves a look into the block table
 
   alignas(64) OwnWord held_count;
   OwnWord held[kMaxHeldLocks];  // byte offsets of lock words, written before each is taken

@@ -30,6 +30,11 @@ class Segment {
     LIGHTNING_ASSERT(i < geometry_.max_clients);
     return *At<Slot>(geometry_.SlotOffset(i));
   }
+  // Slots from this index on were never attached to.
+  uint32_t slots_used() const {
+    const uint64_t used = central().slots_used.Load();
+    return used < geometry_.max_clients ? static_cast<uint32_t>(used) : geometry_.max_clients;
+  }
   const Bucket& home(uint64_t hash) const {
     return Table<Bucket>(geometry_.buckets)[(hash >> 32) * geometry_.home_buckets >> 32];
   }

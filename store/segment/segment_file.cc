@@ -124,7 +124,7 @@ Result<Geometry> CheckSuperblock(const Superblock& superblock, uint64_t file_siz
 }
 
 Result<OpenedSegment> OpenSegmentFile(const std::string& path) {
-  ScopedFd fd(open(path.c_str(), O_RDWR | O_CLOEXEC));
+  ScopedFd fd(open(path.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC));
   if (!fd.ok()) return FromErrno("opening the segment");
   struct stat info;
   if (fstat(fd.get(), &info) != 0) return FromErrno("looking at the segment");

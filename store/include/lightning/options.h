@@ -33,7 +33,7 @@ struct Options {
   OpenMode mode = OpenMode::kOpenOrCreate;
 
   // Geometry: used only when the segment is created; an existing segment keeps its own.
-  uint64_t size = uint64_t{256} << 20;  // bytes of the whole file, control region included
+  uint64_t size = uint64_t{256} << 20;  // bytes of the whole file, control region included; rounded up to pages
   uint32_t max_objects = 65'536;        // sealed and unsealed ones together
   uint32_t max_clients = 64;            // attached at the same time, at most 1,024
   uint32_t max_pins = 8'192;            // handles one client may hold at the same time
