@@ -76,7 +76,7 @@ std::string Ycsb::Make() {
   floor_.emplace(*world_.floor, &keys_);
   if (settings_.floor_only) return {};
   world_.store_path = name_.path();
-  Options options = SegmentFor(2 * kKeys, kValueSize);
+  Options options = SegmentFor(kKeys, kValueSize);
   options.prefault = true;
   const auto store = Store::Open(name_.path(), options);
   if (!store.ok()) return "open: " + store.status().ToString();

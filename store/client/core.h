@@ -155,8 +155,8 @@ class ClientCore {
   void UnsubscribeLocked();
   Code ReadEvent(Subscription& subscription, uint64_t head, Event* event);
 
-  // Reading (get.cc). Once: kTimeout means "look again".
-  Result<Handle> TryGet(const Key& key, const Bucket& home, uint64_t word);
+  // Reading (get.cc). One look, good if the home bucket's lock word is still `word`; kTimeout means "look again".
+  Code TryGet(const Key& key, const Bucket& home, uint64_t word, Handle* handle);
   // Waits while somebody holds `lock`; a dead owner is healed.
   Status WaitOut(const LockWord& lock, LockWait& wait);
   // Sleeps until the doorbell rings or `limit` passes, unless `ready()`.

@@ -35,7 +35,7 @@ Status ClientCore::WaitOut(const LockWord& lock, LockWait& wait) {
   return wait.Yield(*kernel_, lock_timeout_);
 }
 
-Result<Handle> ClientCore::TryGet(const Key& key, const Bucket& home, uint64_t word) {
+Code ClientCore::TryGet(const Key& key, const Bucket& home, uint64_t word, Handle* handle) {
   const Segment& segment = env_.segment;
   const Place place = index::Find(segment, home, key);
   if (!place || EntryUnsealed(place.entry)) {
@@ -53,20 +53,20 @@ Result<Handle> ClientCore::TryGet(const Key& key, const Bucket& home, uint64_t w
     return Code::kTimeout;
   }
   const ObjectFields fields = ObjectFields::Read(object);
-  Handle handle;
-  handle.core_ = this;
-  handle.pin_ = pin;
-  handle.version_ = fields.version;
-  handle.size_ = fields.size;
-  handle.data_ = segment.bytes(fields.payload);
-  handle.metadata_size_ = fields.metadata_size;
-  handle.metadata_ = segment.bytes(fields.metadata());
+  handle->core_ = this;
+  handle->pin_ = pin;
+  handle->version_ = fields.version;
+  handle->size_ = fields.size;
+  handle->data_ = segment.bytes(fields.payload);
+  handle->metadata_size_ = fields.metadata_size;
+  handle->metadata_ = segment.bytes(fields.metadata());
   if (!fields.Sane(segment) || !segment.InHeap(fields.payload, fields.size)) {
-    if (fields.size != 0 || fields.tail_size() != 0) return Status(Code::kCorrupt, "an object lies outside the heap");
-    handle.data_ = segment.bytes(segment.geometry().heap);
+    // Without a byte of its own, an object has no place either.
+    if (fields.size != 0 || fields.tail_size() != 0) return Code::kCorrupt;
+    handle->data_ = segment.bytes(segment.geometry().heap);
   }
   NoteUse(*page_, place.object(), Ticks());
-  return handle;
+  return Code::kOk;
 }
 
 Result<Handle> ClientCore::Get(std::string_view name, Nanoseconds timeout) {
@@ -85,11 +85,11 @@ Result<Handle> ClientCore::Get(std::string_view name, Nanoseconds timeout) {
       if (!status.ok()) return status;
       continue;
     }
-    Result<Handle> handle = TryGet(key, home, word);
-    if (handle.ok()) return handle;
-    if (handle.code() == Code::kTimeout) continue;  // changed while we looked
-    const bool absent = handle.code() == Code::kNotFound || handle.code() == Code::kBeingCreated;
-    if (!absent) return handle;
+    Handle handle;
+    const Code code = TryGet(key, home, word, &handle);
+    if (code == Code::kOk) return Result<Handle>(std::move(handle));
+    if (code == Code::kTimeout) continue;  // changed while we looked
+    if (code != Code::kNotFound && code != Code::kBeingCreated) return code;
     if (timeout.count() <= 0) return Code::kNotFound;
     const Nanoseconds now = kernel_->Now();
     if (deadline.count() < 0) deadline = now + timeout;

@@ -74,16 +74,24 @@ Result<ObjectId> ClientCore::Build(Transaction& t, const NewObject& object, Obje
   const Object& target = segment.object(id);
   const auto key_size = static_cast<uint16_t>(object.key.bytes.size());
   const uint64_t payload = extent.id ? segment.geometry().heap + uint64_t{extent.place} * kGranule : 0;
-  t.Set(target.head,
-        ObjectHead{state, object.page_aligned, key_size, static_cast<uint16_t>(t.acting())}.Encode());
-  t.Set(target.payload, payload);
-  t.Set(target.size, object.size);
-  for (uint32_t i = 0; i < object.key.words_used; ++i) t.Set(target.key[i], object.key.words[i]);
-  t.Set(target.storage, Pack(static_cast<uint32_t>(object.metadata.size()), extent.id.value));
-  t.Set(target.tick, Ticks());
-  const ObjectFields fields = ObjectFields::Read(target);
-  if (fields.long_key()) CopyIn(t.window(), fields.tail(), object.key.bytes.data(), key_size);
-  CopyIn(t.window(), fields.metadata(), object.metadata.data(), object.metadata.size());
+  const ObjectHead head{state, object.page_aligned, key_size, static_cast<uint16_t>(t.acting())};
+  const uint64_t storage = Pack(static_cast<uint32_t>(object.metadata.size()), extent.id.value);
+  t.Set({{target.head, head.Encode()},
+         {target.payload, payload},
+         {target.size, object.size},
+         {target.storage, storage},
+         {target.tick, Ticks()}});
+  // Three words are the longest key that most programs have.
+  const uint64_t* const words = object.key.words;
+  uint32_t word = 0;
+  for (; word + 3 <= object.key.words_used; word += 3)
+    t.Set({{target.key[word], words[word]}, {target.key[word + 1], words[word + 1]}, {target.key[word + 2], words[word + 2]}});
+  for (; word < object.key.words_used; ++word) t.Set(target.key[word], words[word]);
+  if (key_size > kInlineKey || !object.metadata.empty()) {
+    const ObjectFields fields = ObjectFields::Read(target);
+    if (fields.long_key()) CopyIn(t.window(), fields.tail(), object.key.bytes.data(), key_size);
+    CopyIn(t.window(), fields.metadata(), object.metadata.data(), object.metadata.size());
+  }
   return id;
 }
 
@@ -104,20 +112,21 @@ Result<uint64_t> ClientCore::Publish(Transaction& t, const Key& key, ObjectId id
     if (!place) return Code::kNotFound;
     if (segment.object(place.object()).version.Load() != *expected_version) return Code::kVersionMismatch;
   }
-  const uint64_t version = index::NextVersion(t, home);
-  t.Set(segment.object(id).version, version);
+  const uint64_t version = home.versions.Load() + 1;
+  const Object& object = segment.object(id);
   const uint64_t entry = MakeEntry(id, key.hash, /*unsealed=*/false);
   if (place) {
-    index::Replace(t, place, entry);
+    t.Set({{home.versions, version}, {object.version, version}, {*place.cell, entry}});
     Retired(t).Add(place.object());
   } else {
     Caches caches(t);
     if (!caches.HasCredit()) return Code::kTooManyObjects;
     caches.TakeCredit();
+    t.Set({{home.versions, version}, {object.version, version}});
     const Status status = index::Insert(t, home, entry);
     if (!status.ok()) return status;
   }
-  const Status status = AppendEvent(t, EventKind::kSealed, key.bytes, version, segment.object(id).size.Load());
+  const Status status = AppendEvent(t, EventKind::kSealed, key.bytes, version, object.size.Load());
   if (!status.ok()) return status;
   return version;
 }
@@ -130,13 +139,17 @@ Result<uint64_t> ClientCore::TryPut(const NewObject& object, const uint64_t* exp
   const uint64_t granules = object.granules();
   status = Supply(t, granules);
   if (!status.ok()) return status;
-  // The bucket's lock before the copy: nothing after the copy then waits until its stores have left the processor.
-  status = t.Lock(env_.segment.home(object.key.hash).lock);
+  // The bucket's lock comes before a short copy: nothing after the copy then waits until its stores have left the
+  // processor. A long one would keep others waiting.
+  const LockWord& lock = env_.segment.home(object.key.hash).lock;
+  if (granules <= Caches::kLarge) status = t.Lock(lock);
   if (!status.ok()) return status;
   PrefetchCurrent(object.key);
   const Result<ObjectId> id = Build(t, object, ObjectState::kSealed);
   if (!id.ok()) return id.status();
   CopyIn(window, env_.segment.object(*id).payload.Load(), object.value.data(), object.value.size());
+  if (granules > Caches::kLarge) status = t.Lock(lock);
+  if (!status.ok()) return status;
   Result<uint64_t> version = Publish(t, object.key, *id, expected_version, creator);
   if (!version.ok()) return version;
   t.Commit(1);

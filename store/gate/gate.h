@@ -130,8 +130,30 @@ class Window {
     return &reinterpret_cast<internal::Word*>(base_ + offset)->value_;
   }
   void Touch(uint64_t offset, uint64_t size) {
-    if (touches_) gate_.Touch(offset, size);
+    if (__builtin_expect(touches_, 0)) gate_.Touch(offset, size);
   }
+  void Touch(const internal::Word& word) {
+    Touch(static_cast<uint64_t>(reinterpret_cast<const std::byte*>(&word) - gate_.view_), sizeof word);
+  }
+  bool touches() const { return touches_; }
+  // REQUIRES: Touch was called for its page if touches().
+  void StoreTouched(const internal::Word& word, uint64_t value) {
+    auto* place = base_ + (reinterpret_cast<const std::byte*>(&word) - gate_.view_);
+    reinterpret_cast<internal::Word*>(place)->value_.store(value, std::memory_order_release);
+  }
+
+  // The way from the view to the control mapping, for a run of stores without Suspend. REQUIRES: not touches().
+  class Direct {
+   public:
+    explicit Direct(const Window& window) : way_(window.base_ - window.gate_.view_) {}
+    void Store(const internal::Word& word, uint64_t value) const {
+      auto* place = const_cast<std::byte*>(reinterpret_cast<const std::byte*>(&word)) + way_;
+      reinterpret_cast<internal::Word*>(place)->value_.store(value, std::memory_order_release);
+    }
+
+   private:
+    const std::ptrdiff_t way_;
+  };
 
   Gate& gate_;
   std::byte* base_ = nullptr;

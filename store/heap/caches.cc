@@ -53,17 +53,16 @@ void Caches::PrefetchNext(uint32_t granules) const {
 bool Caches::KeepId(ObjectId id) {
   const uint64_t count = slot_.id_count.Load();
   if (count >= kIdCache) return false;
-  t_.Set(slot_.ids[count], id.value);
-  t_.Set(slot_.id_count, count + 1);
+  t_.Set({{slot_.ids[count], id.value}, {slot_.id_count, count + 1}});
   return true;
 }
 
-bool Caches::KeepBlock(Extent extent, uint32_t granules) {
+bool Caches::Keep(Extent extent, uint32_t granules, uint32_t limit) {
   const uint64_t count = slot_.block_count.Load();
-  if (count >= kBlockCache || granules > kLargestCached) return false;
-  t_.Set(slot_.blocks[count], Pack(granules, extent.id.value));
-  t_.Set(slot_.places[count], extent.place);
-  t_.Set(slot_.block_count, count + 1);
+  if (count >= limit) return false;
+  t_.Set({{slot_.blocks[count], Pack(granules, extent.id.value)},
+          {slot_.places[count], extent.place},
+          {slot_.block_count, count + 1}});
   return true;
 }
 
@@ -94,7 +93,7 @@ void Caches::FetchBlocks(uint32_t granules) {
   for (uint32_t i = 0; i < want; ++i) {
     const BlockId id = heap.Allocate(granules);
     if (!id) return;
-    if (!KeepBlock({id, High(segment_.block(id).extent.Load())}, granules)) {
+    if (!Keep({id, High(segment_.block(id).extent.Load())}, granules, kBlockCache)) {
       heap.Free(id);
       return;
     }

@@ -15,7 +15,9 @@ namespace lightning {
 class Caches {
  public:
   // Blocks up to this size are kept; larger ones go back to the heap at once.
-  static constexpr uint32_t kLargestCached = 32 * 1024 / kGranule;
+  static constexpr uint32_t kLargestCached = 64 * 1024 / kGranule + kMaxKeySize / kGranule;
+  static constexpr uint32_t kLarge = 8 * 1024 / kGranule;  // of those above this size only a few are kept
+  static constexpr uint32_t kLargeCached = 8;
   static constexpr uint32_t kRefill = 8;     // blocks of one size, or ids, taken from the centre at once
   static constexpr uint32_t kCredits = 64;   // credits taken at once; more than twice as many go back
 
@@ -39,7 +41,9 @@ class Caches {
 
   // False when there is no room; then the thing must go to the centre. Entries: 2 and 3.
   bool KeepId(ObjectId id);
-  bool KeepBlock(Extent extent, uint32_t granules);
+  bool KeepBlock(Extent extent, uint32_t granules) {
+    return granules <= kLargestCached && Keep(extent, granules, granules > kLarge ? kLargeCached : kBlockCache);
+  }
   void KeepCredit() { t_.Add(slot_.credits, 1); }
 
   // Central. Fetches what is asked for as far as there is any.
@@ -65,6 +69,7 @@ class Caches {
  private:
   static constexpr uint32_t kNone = ~0u;
   uint32_t FindBlock(uint32_t granules) const;
+  bool Keep(Extent extent, uint32_t granules, uint32_t limit);
 
   Transaction& t_;
   const Segment& segment_;

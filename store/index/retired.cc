@@ -17,8 +17,7 @@ Result<uint64_t> DrainList(Transaction& t, const List& list, const PinnedObjects
   uint64_t total = 0, batch_bytes = 0, batch = 0;
   ObjectId kept;  // the last one left in the list
   auto commit = [&] {
-    t.Add(list.count, ~batch + 1);
-    t.Add(list.bytes, ~batch_bytes + 1);
+    t.Set({{list.count, list.count.Load() - batch}, {list.bytes, list.bytes.Load() - batch_bytes}});
     t.Commit(keep_locks);
     total += batch_bytes;
     batch = batch_bytes = 0;
@@ -51,11 +50,12 @@ void Retired::Add(ObjectId id) {
   const Object& object = t_.segment().object(id);
   ObjectHead head = ObjectHead::Decode(object.head.Load());
   head.state = ObjectState::kRetired;
-  t_.Set(object.head, head.Encode());
-  t_.Set(object.links, Low(slot_.retired_head.Load()));
-  t_.Set(slot_.retired_head, id.value);
-  t_.Add(slot_.retired_count, 1);
-  t_.Add(slot_.retired_bytes, ObjectFields::Read(object).granules() * kGranule);
+  const uint64_t bytes = ObjectFields::Read(object).granules() * kGranule;
+  t_.Set({{object.head, head.Encode()},
+          {object.links, Low(slot_.retired_head.Load())},
+          {slot_.retired_head, id.value},
+          {slot_.retired_count, slot_.retired_count.Load() + 1},
+          {slot_.retired_bytes, slot_.retired_bytes.Load() + bytes}});
 }
 
 Result<uint64_t> Retired::Drain(const PinnedObjects& pinned, bool to_centre, uint32_t keep_locks) {

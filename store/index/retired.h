@@ -38,7 +38,7 @@ class Retired {
 
  private:
   static constexpr uint64_t kDueCount = 32;
-  static constexpr uint64_t kDueBytes = 256 * 1024;
+  static constexpr uint64_t kDueBytes = 128 * 1024;
 
   Transaction& t_;
   const Slot& slot_;

@@ -71,7 +71,8 @@ class [[nodiscard]] Result {
  public:
   Result(Status status) : status_(status) { assert(!status.ok()); }  // NOLINT: implicit by design
   Result(Code code) : Result(Status(code)) {}                        // NOLINT: implicit by design
-  Result(T value) : value_(std::move(value)) {}                      // NOLINT: implicit by design
+  Result(T&& value) : value_(std::move(value)) {}                    // NOLINT: implicit by design
+  Result(const T& value) : value_(value) {}                          // NOLINT: implicit by design
 
   bool ok() const { return value_.has_value(); }
   const Status& status() const { return status_; }
