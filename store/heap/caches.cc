@@ -122,11 +122,13 @@ bool Caches::GiveBlocks(uint32_t limit) {
   BlockHeap heap(t_);
   // The oldest stand first; what was kept last stays, since it is warm.
   for (uint64_t i = 0; i < give; ++i) heap.Free(BlockId{Low(slot_.blocks[i].Load())});
-  for (uint64_t i = give; i < count; ++i) {
-    t_.Set(slot_.blocks[i - give], slot_.blocks[i].Load());
-    t_.Set(slot_.places[i - give], slot_.places[i].Load());
+  // Into their place goes what was kept last, as far as need be: fewer moves than a shift of all.
+  const uint64_t left = count - give;
+  for (uint64_t i = 0; i < std::min(give, left); ++i) {
+    const uint64_t from = left < give ? give + i : count - give + i;
+    t_.Set({{slot_.blocks[i], slot_.blocks[from].Load()}, {slot_.places[i], slot_.places[from].Load()}});
   }
-  t_.Set(slot_.block_count, count - give);
+  t_.Set(slot_.block_count, left);
   return true;
 }
 

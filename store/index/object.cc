@@ -12,6 +12,7 @@ Key::Key(const Segment& segment, std::string_view key) : bytes(key) {
   hash = XXH3_64bits_withSeed(key.data(), key.size(), segment.super().hash_seed);
   const size_t size = std::min<size_t>(key.size(), kInlineKey);
   words_used = static_cast<uint32_t>((size + 7) / 8);
+  if (size % 8 != 0) words[words_used - 1] = 0;
   memcpy(words, key.data(), size);
 }
 

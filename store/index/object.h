@@ -16,7 +16,7 @@ struct Key {
   std::string_view bytes;
   uint64_t hash = 0;
   uint32_t words_used = 0;          // of `words`
-  uint64_t words[kKeyWords] = {0};  // the first kInlineKey bytes, padded with zeroes
+  uint64_t words[kKeyWords];  // the first kInlineKey bytes, the last of words_used padded with zeroes
 
   Key(const Segment& segment, std::string_view key);
 };
