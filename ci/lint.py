@@ -26,6 +26,8 @@ MAX_FUNCTION = 70
 RANKS = {
     "store/segment": 0, "store/kernel": 0, "store/gate": 1, "store/log": 2, "store/heap": 3, "store/index": 4,
     "store/client": 5, "store/cli": 6, "store/python": 6,
+    # What the tests of the store share, and the tests themselves, wherever in store/ they stand.
+    "store/testing": 6, "store/*_test.cc": 7,
     "faults": 10, "crashtests": 20, "pkeys_tests": 20, "fuzz": 20,
     "bench": 10, "proofs": 10,
 }
@@ -69,6 +71,8 @@ def folder_of(name):
     if name.startswith(PUBLIC):
         return None if name[len(PUBLIC):] in PUBLIC_LOWEST else "store/client"
     parts = name.split("/")
+    if parts[0] == "store" and name.endswith("_test.cc"):
+        return "store/*_test.cc"
     return "/".join(parts[:2]) if parts[0] == "store" else parts[0]
 
 

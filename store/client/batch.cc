@@ -55,8 +55,7 @@ Result<std::vector<ObjectId>> ClientCore::StageAll(std::span<const BatchItem> it
   staged.reserve(items.size());
   for (size_t i = 0; i < items.size(); ++i) {
     const NewObject object{keys[i], items[i].value, items[i].metadata, items[i].value.size()};
-    const Result<ObjectId> id =
-        Retry<ObjectId>(object.granules(), [&](SlotIndex*) { return Stage(object); });
+    const Result<ObjectId> id = Retry<ObjectId>(object.granules(), [&](SlotIndex*) { return Stage(object); });
     if (!id.ok()) {
       for (const ObjectId done : staged) {
         const Status undone = Unstage(done);
@@ -91,8 +90,8 @@ Result<std::vector<uint64_t>> ClientCore::PutBatch(std::span<const BatchItem> it
   const Turn turn(*this, timeout);
   const Result<std::vector<ObjectId>> staged = StageAll(items, keys);
   if (!staged.ok()) return staged.status();
-  Result<std::vector<uint64_t>> versions = Retry<std::vector<uint64_t>>(
-      0, [&](SlotIndex* creator) { return TryBatch(keys, *staged, creator); });
+  Result<std::vector<uint64_t>> versions =
+      Retry<std::vector<uint64_t>>(0, [&](SlotIndex* creator) { return TryBatch(keys, *staged, creator); });
   if (!versions.ok()) {
     for (const ObjectId id : *staged) {
       const Status status = Unstage(id);

@@ -8,8 +8,9 @@ namespace lightning {
 
 // Aborts what the client in `slot` had created and not sealed (rule 10), drops its pins, gives back the objects that it
 // retired, its cached ids, blocks and credits, and its subscriptions; counts a recovery when it died. Acts for that
-// slot, with its log and its locks, so that a recoverer's own death needs no other treatment than the client's (rule 6).
-// REQUIRES: the slot is the caller's own, or claimed by it, and rolled back. On failure the rest stays for the next.
+// slot, with its log and its locks, so that a recoverer's own death needs no other treatment than the client's (rule
+// 6). REQUIRES: the slot is the caller's own, or claimed by it, and rolled back. On failure the rest stays for the
+// next.
 Status CleanUp(Environment& environment, Window& window, SlotIndex slot, bool died, PinnedObjects* scratch);
 
 // Takes an object off its creator's list of unsealed ones. Entries: 3.

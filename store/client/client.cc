@@ -37,8 +37,7 @@ Result<Handle> Client::Get(std::string_view key, std::chrono::nanoseconds timeou
   if (core_ == nullptr) return Code::kClosed;
   return core_->Get(key, timeout);
 }
-std::vector<Result<Handle>> Client::GetBatch(std::span<const std::string_view> keys,
-                                             std::chrono::nanoseconds timeout) {
+std::vector<Result<Handle>> Client::GetBatch(std::span<const std::string_view> keys, std::chrono::nanoseconds timeout) {
   std::vector<Result<Handle>> results;
   results.reserve(keys.size());
   const auto begin = std::chrono::steady_clock::now();

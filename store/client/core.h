@@ -35,7 +35,7 @@ struct NewObject {
   const Key& key;
   Bytes value;
   Bytes metadata;
-  uint64_t size = 0;           // of the value; more than value.size() when it is written later
+  uint64_t size = 0;  // of the value; more than value.size() when it is written later
   bool page_aligned = false;
 
   uint64_t granules() const {
@@ -77,9 +77,7 @@ class ClientCore {
   void ReleaseWriter(Writer& writer);
 
   // kForked in a child of the process that attached.
-  Status Usable() const {
-    return env_.kernel->IsSameProcess() ? Status() : Status(Code::kForked);
-  }
+  Status Usable() const { return env_.kernel->IsSameProcess() ? Status() : Status(Code::kForked); }
   Isolation isolation() const { return gate_->mode(); }
   const std::string& path() const { return path_; }
   const Environment& environment() const { return env_; }
@@ -131,7 +129,8 @@ class ClientCore {
   Status Unlink(Transaction& t, const Bucket& home, const Place& place, std::string_view key, EventKind kind);
   Result<std::vector<ObjectId>> StageAll(std::span<const BatchItem> items, std::span<const Key> keys);
   Result<ObjectId> TryCreate(const NewObject& object, SlotIndex* creator);
-  // After a change: drains what is due, and gives back what the caches hold too much of. REQUIRES the slot's lock alone.
+  // After a change: drains what is due, and gives back what the caches hold too much of. REQUIRES the slot's lock
+  // alone.
   void Tidy(Transaction& t);
   void GiveBack(Transaction& t);
   void SealStaged(Transaction& t, ObjectId id);
@@ -145,8 +144,12 @@ class ClientCore {
   Result<bool> MakeRoom(Code why, uint64_t granules, int attempt);
   Result<uint64_t> Reclaim();
   Result<uint64_t> ReclaimSlot(SlotIndex slot);
-  Result<uint64_t> EvictLocked(uint64_t bytes, uint64_t objects);
-  Result<uint64_t> EvictOne(ObjectId id);
+  struct Evicted {
+    uint64_t bytes = 0, objects = 0;
+  };
+  // At least so many bytes and so many objects, as far as there are any.
+  Result<Evicted> EvictLocked(uint64_t bytes, uint64_t objects);
+  Result<bool> EvictOne(ObjectId id);
   // Heals the dead. REQUIRE a Turn, no window.
   Result<uint32_t> RecoverDead();
   Result<bool> RecoverSlot(SlotIndex slot);
@@ -174,13 +177,13 @@ class ClientCore {
   std::string path_;
   const Nanoseconds lock_timeout_;
   Environment env_;
-  ClientPage* page_ = nullptr;    // this client's own, writable, outside the gate
+  ClientPage* page_ = nullptr;  // this client's own, writable, outside the gate
   Doorbell* doorbells_ = nullptr;
   std::span<std::byte> exposed_page_, exposed_doorbells_;
   std::unique_ptr<PinTable> pins_;
-  SpinLock turns_;                // operations that open a window take turns
+  SpinLock turns_;  // operations that open a window take turns
   PinnedObjects pinned_;
-  uint64_t kept_ = 0;             // retired objects that the last drain had to keep
+  uint64_t kept_ = 0;  // retired objects that the last drain had to keep
 };
 
 // Appends an event to the ring when somebody listens; takes Central::event_lock. Entries: 1.

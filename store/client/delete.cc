@@ -50,11 +50,11 @@ Status ClientCore::Unlink(Transaction& t, const Bucket& home, const Place& place
   return AppendEvent(t, kind, key, object.version.Load(), object.size.Load());
 }
 
-Result<uint64_t> ClientCore::EvictOne(ObjectId id) {
+Result<bool> ClientCore::EvictOne(ObjectId id) {
   const Segment& segment = env_.segment;
   const Object& object = segment.object(id);
   const std::string name = KeyOf(segment, object);
-  if (name.empty()) return uint64_t{0};
+  if (name.empty()) return false;
   const Key key(segment, name);
   const Bucket& home = segment.home(key.hash);
   Window window(*gate_);
@@ -64,8 +64,7 @@ Result<uint64_t> ClientCore::EvictOne(ObjectId id) {
   if (!status.ok()) return status;
   // It may have been replaced, deleted or used again since it was chosen.
   const Place place = index::Find(segment, home, key);
-  if (!place || place.object() != id || EntryUnsealed(place.entry)) return uint64_t{0};
-  const uint64_t bytes = ObjectFields::Read(object).granules() * kGranule;
+  if (!place || place.object() != id || EntryUnsealed(place.entry)) return false;
   status = Unlink(t, home, place, key.bytes, EventKind::kEvicted);
   if (!status.ok()) return status;
   // Unlinked but not committed: a reader that pinned it before is seen now, and one that comes later finds the bucket
@@ -73,33 +72,34 @@ Result<uint64_t> ClientCore::EvictOne(ObjectId id) {
   window.Suspend();
   pinned_.Collect(segment);
   window.Resume();
-  if (pinned_.Contains(id)) return uint64_t{0};
+  if (pinned_.Contains(id)) return false;
   t.Commit(1);
   if (t.Lock(segment.central().lock).ok()) {
     t.Add(segment.central().evictions, 1);
     t.Commit(1);
   }
   Tidy(t);
-  return bytes;
+  return true;
 }
 
-Result<uint64_t> ClientCore::EvictLocked(uint64_t bytes, uint64_t objects) {
+Result<ClientCore::Evicted> ClientCore::EvictLocked(uint64_t bytes, uint64_t objects) {
   const Central& central = env_.segment.central();
-  uint64_t freed = 0, evicted = 0;
+  Evicted evicted;
   // The windows of the hand, each once.
   const uint64_t windows = env_.segment.geometry().objects / kEvictionWindow + 1;
-  for (uint64_t i = 0; i < windows && (freed < bytes || evicted < objects); ++i) {
+  for (uint64_t i = 0; i < windows && (evicted.bytes < bytes || evicted.objects < objects); ++i) {
     pinned_.Collect(env_.segment);
     uint64_t next_hand = 0;
     const std::vector<Candidate> candidates =
         EvictionCandidates(env_.segment, pinned_, central.evict_hand.Load(), &next_hand);
     for (const Candidate& candidate : candidates) {
-      if (freed >= bytes && evicted >= objects) break;
-      const Result<uint64_t> one = EvictOne(candidate.id);
+      if (evicted.bytes >= bytes && evicted.objects >= objects) break;
+      const Result<bool> gone = EvictOne(candidate.id);
       CleanPending();
-      if (!one.ok()) return one;
-      freed += *one;
-      evicted += *one != 0 || candidate.bytes == 0;
+      if (!gone.ok()) return gone.status();
+      if (!*gone) continue;
+      evicted.bytes += candidate.bytes;
+      ++evicted.objects;
     }
     Window window(*gate_);
     Transaction t(env_, window, env_.self);
@@ -108,7 +108,7 @@ Result<uint64_t> ClientCore::EvictLocked(uint64_t bytes, uint64_t objects) {
     t.Set(central.evict_hand, next_hand);
     t.Commit(0);
   }
-  return freed;
+  return evicted;
 }
 
 Result<uint64_t> ClientCore::Evict(uint64_t bytes) {
@@ -116,12 +116,12 @@ Result<uint64_t> ClientCore::Evict(uint64_t bytes) {
   if (!usable.ok()) return usable;
   if (bytes == 0) return uint64_t{0};
   const Turn turn(*this);
-  Result<uint64_t> freed = EvictLocked(bytes, 0);
-  if (!freed.ok()) return freed;
+  const Result<Evicted> evicted = EvictLocked(bytes, 0);
+  if (!evicted.ok()) return evicted.status();
   const Result<uint64_t> reclaimed = Reclaim();
   if (!reclaimed.ok()) return reclaimed;
-  if (doorbells_ != nullptr) RingDoorbell(kEventDoorbell);
-  return freed;
+  RingDoorbell(kEventDoorbell);
+  return evicted->bytes;
 }
 
 }  // namespace lightning

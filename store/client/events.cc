@@ -48,7 +48,8 @@ Result<Subscription> ClientCore::Subscribe() {
       // An operation that began before it could see the new subscriber still holds its slot's lock. Once each lock was
       // free for a moment, every change has its event.
       for (SlotIndex slot = 0; slot < env_.segment.slots_used(); ++slot) {
-        if (slot == env_.self || SlotState::Decode(env_.segment.slot(slot).state.Load()).life == SlotLife::kFree) continue;
+        if (slot == env_.self || SlotState::Decode(env_.segment.slot(slot).state.Load()).life == SlotLife::kFree)
+          continue;
         result = t.Lock(env_.segment.slot(slot).lock);
         if (!result.ok()) return result;
         t.Commit(0);

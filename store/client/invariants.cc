@@ -50,8 +50,8 @@ void InvariantChecker::CheckLocks() {
   for (SlotIndex i = 0; i < g_.max_clients; ++i) {
     const Slot& slot = segment_.slot(i);
     if (LockValue::IsHeld(slot.lock.Load())) Violate("the lock of client slot %u is held", i);
-    if (slot.log_count.Load() != 0) Violate("client slot %u has a log of %llu entries", i,
-                                            static_cast<unsigned long long>(slot.log_count.Load()));
+    if (slot.log_count.Load() != 0)
+      Violate("client slot %u has a log of %llu entries", i, static_cast<unsigned long long>(slot.log_count.Load()));
   }
 }
 
@@ -170,7 +170,8 @@ void InvariantChecker::CheckEntry(const Bucket& home, uint32_t home_index, uint6
   if (&segment_.home(key.hash) != &home || !EntryMatches(entry, key.hash))
     Violate("object %u is listed under a key that is not its own", id.value);
   if (fields.version > home.versions.Load()) Violate("object %u has a version from the future", id.value);
-  if (expected == ObjectState::kSealed && fields.version == 0) Violate("object %u is sealed without a version", id.value);
+  if (expected == ObjectState::kSealed && fields.version == 0)
+    Violate("object %u is sealed without a version", id.value);
   keys->push_back(std::move(name));
 }
 
@@ -198,7 +199,8 @@ void InvariantChecker::ClaimBlock(BlockId id, uint64_t granules, const char* whe
     return;
   }
   const Block& block = segment_.block(id);
-  if (block.state.Load() != static_cast<uint64_t>(BlockState::kUsed)) Violate("%s has block %u, which is free", where, id.value);
+  if (block.state.Load() != static_cast<uint64_t>(BlockState::kUsed))
+    Violate("%s has block %u, which is free", where, id.value);
   if (Low(block.extent.Load()) != granules) Violate("%s has block %u, which is of another size", where, id.value);
   if (block_owned_[id.index()] != 0) Violate("block %u has two owners, one of them %s", id.value, where);
   block_owned_[id.index()] = 1;

@@ -131,8 +131,8 @@ void InvariantChecker::CheckAccounts() {
     if (unsealed && objects_[i] == Owner::kIndex) Violate("object %zu is unsealed and nobody's", i + 1);
   }
   for (size_t i = 0; i < block_owned_.size(); ++i) {
-    const bool used = segment_.block(BlockId{static_cast<uint32_t>(i + 1)}).state.Load() ==
-                      static_cast<uint64_t>(BlockState::kUsed);
+    const bool used =
+        segment_.block(BlockId{static_cast<uint32_t>(i + 1)}).state.Load() == static_cast<uint64_t>(BlockState::kUsed);
     if (used && block_seen_[i] != 0 && block_owned_[i] == 0) Violate("block %zu is used by nobody", i + 1);
   }
   uint64_t credits = segment_.central().credits.Load();

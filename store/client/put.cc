@@ -13,13 +13,13 @@ namespace lightning {
 // The bound of rule 4, for each of the transactions below.
 namespace {
 constexpr uint32_t kBuildEntries = 1 + 2 + 4 + kKeyWords + 3;  // id, block, fields, key, storage, links, tick
-constexpr uint32_t kPublishEntries =
-    2 + 1 + 3 + index::kInsertEntries + 1 + Retired::kAddEntries + 1;  // head, versions, unlist, entry, credit, old, event
+constexpr uint32_t kPublishEntries = 2 + 1 + 3 + index::kInsertEntries + 1 + Retired::kAddEntries +
+                                     1;  // head, versions, unlist, entry, credit, old, event
 static_assert(kBuildEntries + BlockHeap::kAllocateEntries + 3 + kPublishEntries < kLogCapacity);
 static_assert(kMaxBatchSize * kPublishEntries < kLogCapacity);
-static_assert(8 * (3 + kReleaseEntries) < kLogCapacity);                                             // a drain
-static_assert(Caches::kRefill * (4 + 2 + BlockHeap::kAllocateEntries) + 2 < kLogCapacity);           // a refill
-static_assert(Caches::kRefill * (BlockHeap::kFreeEntries + 3) + kBlockCache + 4 < kLogCapacity);     // giving back
+static_assert(8 * (3 + kReleaseEntries) < kLogCapacity);                                          // a drain
+static_assert(Caches::kRefill * (4 + 2 + BlockHeap::kAllocateEntries) + 2 < kLogCapacity);        // a refill
+static_assert(Caches::kRefill * (BlockHeap::kFreeEntries + 3) + kBlockCache + 4 < kLogCapacity);  // giving back
 }  // namespace
 
 Status ClientCore::CheckArguments(std::string_view key, uint64_t size, Bytes metadata) const {
@@ -85,7 +85,9 @@ Result<ObjectId> ClientCore::Build(Transaction& t, const NewObject& object, Obje
   const uint64_t* const words = object.key.words;
   uint32_t word = 0;
   for (; word + 3 <= object.key.words_used; word += 3)
-    t.Set({{target.key[word], words[word]}, {target.key[word + 1], words[word + 1]}, {target.key[word + 2], words[word + 2]}});
+    t.Set({{target.key[word], words[word]},
+           {target.key[word + 1], words[word + 1]},
+           {target.key[word + 2], words[word + 2]}});
   for (; word < object.key.words_used; ++word) t.Set(target.key[word], words[word]);
   if (key_size > kInlineKey || !object.metadata.empty()) {
     const ObjectFields fields = ObjectFields::Read(target);

@@ -74,11 +74,11 @@ Result<bool> ClientCore::MakeRoom(Code why, uint64_t granules, int attempt) {
   const uint64_t share = uint64_t{g.heap_granules} * kGranule / 128;
   const bool objects = why == Code::kTooManyObjects;
   const uint64_t bytes = objects ? 0 : std::max(granules * kGranule, share);
-  const Result<uint64_t> freed = EvictLocked(bytes, objects ? std::max<uint64_t>(1, g.max_objects / 128) : 0);
-  if (!freed.ok()) return freed.status();
+  const Result<Evicted> evicted = EvictLocked(bytes, objects ? std::max<uint64_t>(1, g.max_objects / 128) : 0);
+  if (!evicted.ok()) return evicted.status();
   const Result<uint64_t> reclaimed = Reclaim();
   if (!reclaimed.ok()) return reclaimed.status();
-  return *freed != 0 || *reclaimed != 0;
+  return evicted->objects != 0 || *reclaimed != 0;
 }
 
 Result<bool> ClientCore::RecoverSlot(SlotIndex slot) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "store/client/core.h"
+#include "store/log/words.h"
 
 namespace lightning {
 
@@ -17,6 +18,10 @@ Result<T> ClientCore::Retry(uint64_t granules, Attempt attempt) {
       mended = MakeRoom(result.code(), granules, round);
     } else if (result.code() == Code::kBeingCreated && creator < env_.segment.geometry().max_clients) {
       mended = RecoverSlot(creator);
+      // Or it was dead and has just been cleaned up, by this client's attempt or by somebody else: it is in nobody's
+      // way.
+      if (mended.ok() && !*mended)
+        mended = SlotState::Decode(env_.segment.slot(creator).state.Load()).life == SlotLife::kFree;
     }
     if (!mended.ok()) return mended.status();
     if (!*mended) return result;

@@ -36,7 +36,8 @@ class BlockHeap {
   void Remove(BlockId id, uint32_t granules);
   BlockId TakeDescriptor();
   void ReturnDescriptor(BlockId id);
-  // Makes the part of the unlisted block `id` from `granules` on a block of its own, also unlisted. None: no descriptor.
+  // Makes the part of the unlisted block `id` from `granules` on a block of its own, also unlisted. None: no
+  // descriptor.
   BlockId SplitOff(BlockId id, uint32_t granules);
 
   uint32_t SizeOf(BlockId id) const { return Low(segment_.block(id).extent.Load()); }

@@ -18,12 +18,11 @@ class Caches {
   static constexpr uint32_t kLargestCached = 64 * 1024 / kGranule + kMaxKeySize / kGranule;
   static constexpr uint32_t kLarge = 8 * 1024 / kGranule;  // of those above this size only a few are kept
   static constexpr uint32_t kLargeCached = 8;
-  static constexpr uint32_t kRefill = 8;     // blocks of one size, or ids, taken from the centre at once
-  static constexpr uint32_t kCredits = 64;   // credits taken at once; more than twice as many go back
+  static constexpr uint32_t kRefill = 8;    // blocks of one size, or ids, taken from the centre at once
+  static constexpr uint32_t kCredits = 64;  // credits taken at once; more than twice as many go back
 
   // For the slot that the transaction acts for, or another one whose lock it holds.
-  Caches(Transaction& transaction, const Slot& slot)
-      : t_(transaction), segment_(transaction.segment()), slot_(slot) {}
+  Caches(Transaction& transaction, const Slot& slot) : t_(transaction), segment_(transaction.segment()), slot_(slot) {}
   explicit Caches(Transaction& transaction) : Caches(transaction, transaction.slot()) {}
 
   bool HasId() const { return slot_.id_count.Load() != 0; }
@@ -53,8 +52,8 @@ class Caches {
   // Central. Puts one into the pool directly. Entries: 3.
   void GiveId(ObjectId id);
 
-  // Central. Gives back up to `limit` of the oldest blocks, of the ids, and all credits above `keep_credits`. False when
-  // nothing was left to give. A transaction of its own a call.
+  // Central. Gives back up to `limit` of the oldest blocks, of the ids, and all credits above `keep_credits`. False
+  // when nothing was left to give. A transaction of its own a call.
   bool GiveBlocks(uint32_t limit);
   bool GiveIds(uint32_t limit);
   bool GiveCredits(uint64_t keep);

@@ -15,7 +15,7 @@ namespace lightning {
 struct Key {
   std::string_view bytes;
   uint64_t hash = 0;
-  uint32_t words_used = 0;          // of `words`
+  uint32_t words_used = 0;    // of `words`
   uint64_t words[kKeyWords];  // the first kInlineKey bytes, the last of words_used padded with zeroes
 
   Key(const Segment& segment, std::string_view key);
@@ -31,8 +31,13 @@ struct ObjectFields {
 
   static ObjectFields Read(const Object& object) {
     const uint64_t storage = object.storage.Load();
-    return {ObjectHead::Decode(object.head.Load()), object.version.Load(), object.payload.Load(), object.size.Load(),
-            object.tick.Load(), High(storage), BlockId{Low(storage)}};
+    return {ObjectHead::Decode(object.head.Load()),
+            object.version.Load(),
+            object.payload.Load(),
+            object.size.Load(),
+            object.tick.Load(),
+            High(storage),
+            BlockId{Low(storage)}};
   }
   bool long_key() const { return head.key_size > kInlineKey; }
   // Bytes after the value: a long key, then the metadata.

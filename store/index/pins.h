@@ -33,8 +33,8 @@ class PinTable {
   const uint32_t capacity_;
   SpinLock lock_;  // leaving it is the last thing a thread does here: afterwards another may destroy this
   uint64_t references_ = 0;
-  uint32_t handed_out_ = 0;      // pins from this index on were never used
-  std::vector<uint32_t> free_;   // last in, first out: the pins in use stay together
+  uint32_t handed_out_ = 0;     // pins from this index on were never used
+  std::vector<uint32_t> free_;  // last in, first out: the pins in use stay together
 };
 
 // The objects that some client pins, at a moment after the call began.

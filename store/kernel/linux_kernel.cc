@@ -45,7 +45,8 @@ ProcessStat StatProcess(uint64_t pid) {
   ProcessStat result;
   if (ReadSmallFile(path, text, sizeof text) <= 0) {
     // A machine without /proc mounted says ENOENT too; then nothing is known.
-    if ((errno == ENOENT || errno == ESRCH) && access("/proc/self/stat", F_OK) == 0) result.outcome = ProcessStat::kGone;
+    if ((errno == ENOENT || errno == ESRCH) && access("/proc/self/stat", F_OK) == 0)
+      result.outcome = ProcessStat::kGone;
     return result;
   }
   const char* at = strrchr(text, ')');

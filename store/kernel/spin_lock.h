@@ -14,9 +14,7 @@ class SpinLock {
   void lock() {
     for (int tries = 0; !try_lock(); ++tries) Wait(tries);
   }
-  bool try_lock() {
-    return !busy_.load(std::memory_order_relaxed) && !busy_.exchange(true, std::memory_order_acquire);
-  }
+  bool try_lock() { return !busy_.load(std::memory_order_relaxed) && !busy_.exchange(true, std::memory_order_acquire); }
   void unlock() { busy_.store(false, std::memory_order_release); }
 
  private:

@@ -60,8 +60,7 @@ Status Recovery::Undo(const Slot& slot) {
       return Status(Code::kCorrupt, "an undo log names a word that no transaction changes");
   }
   for (uint64_t i = count; i-- > 0;) {
-    const auto& cell =
-        *reinterpret_cast<const Cell*>(environment_.segment.bytes(slot.log[i].offset.Load()));
+    const auto& cell = *reinterpret_cast<const Cell*>(environment_.segment.bytes(slot.log[i].offset.Load()));
     window_.Store(cell, slot.log[i].old.Load());
   }
   window_.Store(slot.log_count, 0);
@@ -106,7 +105,8 @@ void Recovery::Unclaim(SlotIndex index) { SetLife(index, SlotLife::kRolledBack);
 void Recovery::Free(SlotIndex index) { SetLife(index, SlotLife::kFree); }
 
 Result<bool> Recovery::RollBack(SlotIndex index) {
-  if (index >= environment_.segment.geometry().max_clients) return Status(Code::kCorrupt, "a lock names no client slot");
+  if (index >= environment_.segment.geometry().max_clients)
+    return Status(Code::kCorrupt, "a lock names no client slot");
   const SlotLife life = SlotState::Decode(environment_.segment.slot(index).state.Load()).life;
   // Nothing left to undo; but its locks were seen held a moment ago, so look again.
   if (life == SlotLife::kFree || life == SlotLife::kRolledBack) return true;

@@ -1,6 +1,6 @@
-// The first half of recovery: a dead client's transaction is undone and its locks are released. Needs no lock itself, so
-// that it may happen in the middle of any other operation. The second half, giving back what the client kept at hand,
-// is client/cleanup.h.
+// The first half of recovery: a dead client's transaction is undone and its locks are released. Needs no lock itself,
+// so that it may happen in the middle of any other operation. The second half, giving back what the client kept at
+// hand, is client/cleanup.h.
 //
 // Any recoverer may die at any instruction: undoing writes the same old values again, in the same order, until the
 // log's count becomes zero; releasing skips locks that name somebody else; and the claim in the victim's state word is

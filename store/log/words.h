@@ -33,8 +33,8 @@ enum class SlotLife : uint8_t { kFree = 0, kAttaching = 1, kActive = 2, kRecover
 
 struct SlotState {
   SlotLife life = SlotLife::kFree;
-  uint32_t generation = 0;             // 16 bits; one more at each attach
-  SlotIndex recoverer = 0;             // while recovering
+  uint32_t generation = 0;  // 16 bits; one more at each attach
+  SlotIndex recoverer = 0;  // while recovering
   uint32_t recoverer_generation = 0;
 
   constexpr uint64_t Encode() const {

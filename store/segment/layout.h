@@ -60,7 +60,7 @@ struct Central {
   Cell block_unused;      // block descriptors from this index on were never used
   Cell object_free_list;  // ObjectId, through Object::links
   Cell object_unused;
-  Cell object_free_count;  // ids in the list or never used
+  Cell object_free_count;   // ids in the list or never used
   Cell overflow_free_list;  // BucketId, through Bucket::next
   Cell overflow_unused;
   Cell credits;      // rights to add an object that no client holds
@@ -96,8 +96,8 @@ struct Slot {
   StateWord state;
   // Who the client is, written before `state` becomes active (rule 7).
   OwnWord pid;
-  OwnWord start_time;   // clock ticks since boot
-  OwnWord namespaces;   // of pids and of time
+  OwnWord start_time;  // clock ticks since boot
+  OwnWord namespaces;  // of pids and of time
   OwnWord boot;
   OwnWord attach_time;  // nanoseconds, for people
   OwnWord activity;     // odd inside a transaction; lets a reader see that nothing moved
@@ -106,13 +106,13 @@ struct Slot {
   // get at what it keeps at hand.
   alignas(64) LockWord lock;
   Cell credits;
-  Cell retired_head;   // ObjectId: unlinked, waiting for readers, through Object::links
+  Cell retired_head;  // ObjectId: unlinked, waiting for readers, through Object::links
   Cell retired_count;
   Cell retired_bytes;
   Cell unsealed_head;  // ObjectId, doubly linked through Object::links
   Cell subscriptions;
   Cell id_count;
-  Cell ids[kIdCache];        // ObjectId
+  Cell ids[kIdCache];  // ObjectId
   Cell block_count;
   Cell blocks[kBlockCache];  // granules, BlockId
   Cell places[kBlockCache];  // where each begins, in granules: saves a look into the block table
@@ -149,7 +149,7 @@ inline constexpr uint32_t kKeyWords = 9;
 inline constexpr uint32_t kInlineKey = kKeyWords * 8;  // bytes; a longer key stands in the heap, after the value
 
 struct alignas(64) Object {
-  Cell head;     // ObjectHead
+  Cell head;  // ObjectHead
   Cell version;
   Cell payload;  // byte offset of the value in the segment; 0 when the object has no block
   Cell size;     // bytes of the value
@@ -176,7 +176,8 @@ struct ObjectHead {
   }
 };
 
-// --- Blocks: the extents of the heap in address order, out of line so that a stray write into the heap meets no header.
+// --- Blocks: the extents of the heap in address order, out of line so that a stray write into the heap meets no
+// header.
 enum class BlockState : uint8_t { kUnused = 0, kFree = 1, kUsed = 2 };
 struct alignas(32) Block {
   Cell extent;      // offset, size in granules from the heap's start

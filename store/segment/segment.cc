@@ -7,7 +7,8 @@ bool Segment::IsCell(uint64_t offset) const {
   if (offset % 8 != 0 || offset < g.central || offset >= g.events) return false;
   if (offset < g.slots) {
     const uint64_t at = offset - g.central;
-    return at < sizeof(Central) && at != offsetof(Central, slots_used) && at != offsetof(Central, lock) && at != offsetof(Central, event_lock);
+    return at < sizeof(Central) && at != offsetof(Central, slots_used) && at != offsetof(Central, lock) &&
+           at != offsetof(Central, event_lock);
   }
   if (offset < g.buckets) {
     const uint64_t at = (offset - g.slots) % g.slot_stride;

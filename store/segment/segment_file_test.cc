@@ -157,7 +157,8 @@ TEST_F(SegmentFileTest, OtherFormatVersionsAreNamedAsSuch) {
   for (const uint32_t version : {kFormatVersion - 1, kFormatVersion + 1, 77u}) {
     unlink(path_.c_str());
     Create();
-    WriteFile(std::string(reinterpret_cast<const char*>(&version), sizeof version), offsetof(Superblock, format_version));
+    WriteFile(std::string(reinterpret_cast<const char*>(&version), sizeof version),
+              offsetof(Superblock, format_version));
     EXPECT_EQ(OpenCode(), Code::kBadVersion) << version;
   }
 }

@@ -28,15 +28,15 @@ TEST_F(SegmentTest, ALogMayNameCellsAlone) {
   const Bucket& bucket = segment_.home_at(1);
   const Object& object = segment_.object(ObjectId{g_.objects});
   const Block& block = segment_.block(BlockId{g_.blocks});
-  for (const Cell* cell : {&segment_.central().free_granules, &segment_.central().subscribers,
-                           &segment_.central().bins[kBins - 1], &slot.credits, &slot.blocks[kBlockCache - 1],
-                           &bucket.versions, &bucket.entries[4], &object.head, &object.tick, &block.extent, &block.state})
+  for (const Cell* cell :
+       {&segment_.central().free_granules, &segment_.central().subscribers, &segment_.central().bins[kBins - 1],
+        &slot.credits, &slot.blocks[kBlockCache - 1], &bucket.versions, &bucket.entries[4], &object.head, &object.tick,
+        &block.extent, &block.state})
     EXPECT_TRUE(IsCell(cell)) << segment_.OffsetOf(cell);
-  for (const void* other :
-       std::initializer_list<const void*>{&segment_.central().lock, &segment_.central().event_lock, &slot.state,
-                                          &slot.pid, &slot.lock, &slot.held_count, &slot.held[3], &slot.log_count,
-                                          &slot.log[0], &slot.log[kLogCapacity - 1].old, &bucket.lock, &segment_.super(),
-                                          &segment_.event(0), &segment_.client_page(0), segment_.bytes(g_.heap)})
+  for (const void* other : std::initializer_list<const void*>{
+           &segment_.central().lock, &segment_.central().event_lock, &slot.state, &slot.pid, &slot.lock,
+           &slot.held_count, &slot.held[3], &slot.log_count, &slot.log[0], &slot.log[kLogCapacity - 1].old,
+           &bucket.lock, &segment_.super(), &segment_.event(0), &segment_.client_page(0), segment_.bytes(g_.heap)})
     EXPECT_FALSE(IsCell(other)) << segment_.OffsetOf(other);
   EXPECT_FALSE(segment_.IsCell(segment_.OffsetOf(&object.head) + 4)) << "not at the beginning of a word";
   EXPECT_FALSE(segment_.IsCell(~uint64_t{7}));
