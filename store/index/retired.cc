@@ -1,5 +1,7 @@
 #include "store/index/retired.h"
 
+#include <array>
+
 namespace lightning {
 namespace {
 
@@ -58,7 +60,53 @@ void Retired::Add(ObjectId id) {
           {slot_.retired_bytes, slot_.retired_bytes.Load() + bytes}});
 }
 
+uint64_t Retired::DrainRun(const PinnedObjects& pinned, uint32_t keep_locks, uint32_t* count) {
+  const Segment& segment = t_.segment();
+  const uint64_t ids = slot_.id_count.Load(), blocks = slot_.block_count.Load();
+  constexpr uint32_t kMost = 16;
+  std::array<Transaction::Write, 4 * kMost + 5> writes;
+  uint32_t written = 0, taken_blocks = 0;
+  uint64_t bytes = 0;
+  *count = 0;
+  ObjectId id{Low(slot_.retired_head.Load())};
+  while (id && *count < kMost && !pinned.Contains(id)) {
+    const Object& object = segment.object(id);
+    const ObjectFields fields = ObjectFields::Read(object);
+    const uint64_t granules = fields.granules();
+    if (ids + *count >= kIdCache || blocks + taken_blocks >= kBlockCache || granules > Caches::kLarge) break;
+    writes[written++] = {object.head, ObjectHead{}.Encode()};
+    writes[written++] = {slot_.ids[ids + *count], id.value};
+    if (granules != 0) {
+      const uint64_t place = (fields.payload - segment.geometry().heap) / kGranule;
+      writes[written++] = {slot_.blocks[blocks + taken_blocks], Pack(static_cast<uint32_t>(granules), fields.block.value)};
+      writes[written++] = {slot_.places[blocks + taken_blocks], place};
+      ++taken_blocks;
+    }
+    bytes += granules * kGranule;
+    ++*count;
+    id = ObjectId{Low(object.links.Load())};
+  }
+  if (*count == 0) return 0;
+  writes[written++] = {slot_.retired_head, id.value};
+  writes[written++] = {slot_.retired_count, slot_.retired_count.Load() - *count};
+  writes[written++] = {slot_.retired_bytes, slot_.retired_bytes.Load() - bytes};
+  writes[written++] = {slot_.id_count, ids + *count};
+  writes[written++] = {slot_.block_count, blocks + taken_blocks};
+  t_.Set(std::span(writes.data(), written));
+  t_.Commit(keep_locks);
+  return bytes;
+}
+
 Result<uint64_t> Retired::Drain(const PinnedObjects& pinned, bool to_centre, uint32_t keep_locks) {
+  uint64_t bytes = 0;
+  for (uint32_t count = 1; !to_centre && count != 0;) bytes += DrainRun(pinned, keep_locks, &count);
+  if (empty()) return bytes;
+  const Result<uint64_t> rest = DrainSlowly(pinned, to_centre, keep_locks);
+  if (!rest.ok()) return rest;
+  return bytes + *rest;
+}
+
+Result<uint64_t> Retired::DrainSlowly(const PinnedObjects& pinned, bool to_centre, uint32_t keep_locks) {
   return DrainList(t_, {slot_.retired_head, slot_.retired_count, slot_.retired_bytes}, pinned, to_centre, keep_locks);
 }
 

@@ -38,6 +38,12 @@ class Retired {
 
  private:
   static constexpr uint64_t kDueCount = 32;
+  // From the front of the list into the caches: as many unpinned objects as one transaction takes and the caches have
+  // room for, with few words logged. Returns the bytes; `*count` the objects.
+  uint64_t DrainRun(const PinnedObjects& pinned, uint32_t keep_locks, uint32_t* count);
+
+  Result<uint64_t> DrainSlowly(const PinnedObjects& pinned, bool to_centre, uint32_t keep_locks);
+
   static constexpr uint64_t kDueBytes = 128 * 1024;
 
   Transaction& t_;

@@ -99,20 +99,20 @@ Status Transaction::TryLock(const LockWord& lock) {
 void Transaction::Set(std::span<const Write> writes) {
   LIGHTNING_ASSERT(count_ + writes.size() <= kLogCapacity);
   if (window_.touches()) [[unlikely]] {
-    for (const Write& write : writes) Set(write.cell, write.value);
+    for (const Write& write : writes) Set(*write.cell, write.value);
     return;
   }
   const std::byte* const view = segment().view();
   const Window::Direct direct(window_);
   const LogEntry* entry = &slot_.log[count_];
   for (const Write& write : writes) {
-    direct.Store(entry->offset, static_cast<uint64_t>(reinterpret_cast<const std::byte*>(&write.cell) - view));
-    direct.Store(entry->old, write.cell.Load());
+    direct.Store(entry->offset, static_cast<uint64_t>(reinterpret_cast<const std::byte*>(write.cell) - view));
+    direct.Store(entry->old, write.cell->Load());
     ++entry;
   }
   count_ += static_cast<uint32_t>(writes.size());
   direct.Store(slot_.log_count, count_);
-  for (const Write& write : writes) direct.Store(write.cell, write.value);
+  for (const Write& write : writes) direct.Store(*write.cell, write.value);
 }
 
 void Transaction::Commit(uint32_t keep_locks) {

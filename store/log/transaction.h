@@ -75,8 +75,10 @@ class Transaction {
   // Several logged writes, to different cells: every entry, then the count that covers them, then the writes. Cheaper
   // than one by one, and no less safe.
   struct Write {
-    const Cell& cell;
-    uint64_t value;
+    Write() = default;
+    Write(const Cell& to, uint64_t what) : cell(&to), value(what) {}
+    const Cell* cell = nullptr;
+    uint64_t value = 0;
   };
   void Set(std::span<const Write> writes);
   void Set(std::initializer_list<Write> writes) { Set(std::span(writes.begin(), writes.size())); }
