@@ -114,24 +114,27 @@ TEST_P(BatchTest, WhatItReplacesStaysReadableForItsReaders) {
 TEST_P(BatchTest, ReadersNeverSeeAKeyGoBackInTime) {
   Client writer = Connect(), reader = Connect();
   ASSERT_TRUE(writer.PutBatch(Batch("k", 8, "00000000").items).ok());
-  std::atomic<bool> stop{false};
+  std::atomic<bool> started{false}, done{false};
   std::thread thread([&] {
-    for (uint32_t i = 1; !stop; ++i) {
+    started = true;
+    for (uint32_t i = 1; i < 1000; ++i) {
       char text[9];
       snprintf(text, sizeof text, "%08u", i);
       EXPECT_TRUE(writer.PutBatch(Batch("k", 8, text).items).ok());
     }
+    done = true;
   });
+  while (!started) std::this_thread::yield();
   std::string last = "00000000";
   uint64_t back = 0;
-  for (uint32_t i = 0; i < 4000; ++i) {
+  for (uint32_t i = 0; !done || i < 1000; ++i) {
     const std::string value = Value(reader, test::Numbered("k", i * 5 % 8));
     back += value < last;
     last = std::max(last, value);
   }
-  stop = true;
   thread.join();
   EXPECT_EQ(back, 0u);
+  EXPECT_EQ(Value(reader, "k0"), "00000999");
 }
 
 // Two clients whose batches meet in every order, with chains that grow and shrink, and somebody who listens: the order

@@ -47,6 +47,7 @@ Result<Writer> ClientCore::Create(std::string_view name, uint64_t size, const Pu
   const Key key(env_.segment, name);
   NewObject object{key, {}, options.metadata, size};
   object.page_aligned = size >= kExposeFrom;
+  if (object.granules() > env_.segment.geometry().heap_granules) return Code::kValueTooLarge;
   Writer writer;
   if (!object.page_aligned && size != 0) {
     auto* buffer = new (std::nothrow) std::byte[size]();

@@ -27,7 +27,10 @@ Status ClientCore::CheckArguments(std::string_view key, uint64_t size, Bytes met
   if (!usable.ok()) return usable;
   if (key.empty() || key.size() > kMaxKeySize) return Code::kInvalidKey;
   if (metadata.size() > kMaxMetadataSize) return Code::kMetadataTooLarge;
-  if (size > uint64_t{env_.segment.geometry().heap_granules} * kGranule) return Code::kValueTooLarge;
+  // With what stands beside it: else a put that can never succeed would first evict everything.
+  const uint64_t heap = uint64_t{env_.segment.geometry().heap_granules} * kGranule;
+  const uint64_t tail = (key.size() > kInlineKey ? key.size() : 0) + metadata.size();
+  if (size > heap || ObjectFields::ValueRoom(size, false) + tail > heap) return Code::kValueTooLarge;
   if (gate_->Overlaps(key.data(), key.size()) || gate_->Overlaps(metadata.data(), metadata.size()))
     return Status(Code::kInvalidArgument, "the bytes lie in the store's control mapping");
   return {};

@@ -1,8 +1,10 @@
 #include "store/gate/process_key.h"
 
+#include <cpuid.h>
 #include <sys/mman.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <mutex>
 #include <utility>
 
@@ -16,6 +18,10 @@ int references = 0;
 }  // namespace
 
 bool MachineHasKeys() {
+  // Leaf 7, ECX bit 4 (OSPKE): the processor has keys and the kernel turned them on. Asked first, since a kernel
+  // without them answers a second pkey_alloc with ENOSPC, as one does whose keys are all taken.
+  uint32_t eax, ebx, ecx, edx;
+  if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0 || (ecx >> 4 & 1) == 0) return false;
   const int key = pkey_alloc(0, PKEY_DISABLE_ACCESS | PKEY_DISABLE_WRITE);
   if (key >= 0) {
     pkey_free(key);

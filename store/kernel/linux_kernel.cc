@@ -34,11 +34,25 @@ struct ProcessStat {
   enum { kGone, kUnknown, kFound } outcome = kUnknown;
   char state = '?';
   uint64_t threads = 0;
-  uint64_t start_time = 0;
+  uint64_t start_time = 0;  // with the mark, see MarkOf
 };
 
-// /proc/PID/stat: fields 3 (state), 20 (threads) and 22 (start time). The name, field 2, may hold spaces and
-// parentheses, so fields are counted from the last one that closes.
+// What a process has written down as its start time: the clock ticks in the lower 48 bits, and above them a mark of the
+// program that it runs, made of where its code and its first stack begin. A process that executes another program keeps
+// pid and start time, but not this. Zero, which equals any other: the kernel does not tell (field 28 is zero then).
+constexpr int kMarkShift = 48;
+constexpr uint64_t MarkOf(uint64_t code, uint64_t stack) {
+  if (stack == 0) return 0;
+  const uint64_t hash = (code * 0x9E37'79B9'7F4A'7C15 ^ stack) * 0xD6E8'FEB8'6659'FD93;
+  return (hash >> kMarkShift | 1) << kMarkShift;
+}
+constexpr bool SameStart(uint64_t one, uint64_t other) {
+  const bool known = one >> kMarkShift != 0 && other >> kMarkShift != 0;
+  return known ? one == other : ((one ^ other) << (64 - kMarkShift)) == 0;
+}
+
+// /proc/PID/stat: fields 3 (state), 20 (threads), 22 (start time), 26 (code) and 28 (stack). The name, field 2, may
+// hold spaces and parentheses, so fields are counted from the last one that closes.
 ProcessStat StatProcess(uint64_t pid) {
   char path[48], text[1024];
   snprintf(path, sizeof path, "/proc/%llu/stat", static_cast<unsigned long long>(pid));
@@ -53,10 +67,13 @@ ProcessStat StatProcess(uint64_t pid) {
   if (at == nullptr || at[1] != ' ') return result;
   at += 2;
   result.state = *at;
+  uint64_t code = 0;
   for (int field = 3; *at != '\0'; ++field) {
     if (field == 20) result.threads = strtoull(at, nullptr, 10);
-    if (field == 22) {
-      result.start_time = strtoull(at, nullptr, 10);
+    if (field == 22) result.start_time = strtoull(at, nullptr, 10) & ~(~uint64_t{0} << kMarkShift);
+    if (field == 26) code = strtoull(at, nullptr, 10);
+    if (field == 28) {
+      result.start_time |= MarkOf(code, strtoull(at, nullptr, 10));
       result.outcome = ProcessStat::kFound;
       return result;
     }
@@ -72,6 +89,13 @@ uint64_t NamespaceId(const char* path) {
   return stat(path, &info) == 0 ? static_cast<uint64_t>(info.st_ino) : 0;
 }
 
+// Whether /proc shows our own pid namespace, rather than one around it (as after `unshare --pid` alone).
+bool ProcIsOurs() {
+  char self[32] = {0}, ours[32];
+  snprintf(ours, sizeof ours, "%d", getpid());
+  return readlink("/proc/self", self, sizeof self - 1) > 0 && strcmp(self, ours) == 0;
+}
+
 uint64_t BootId() {
   char text[64];
   uint64_t hash = 0xCBF2'9CE4'8422'2325;  // FNV-1a: an identifier, not a secret
@@ -85,7 +109,8 @@ class LinuxKernel final : public Kernel {
   LinuxKernel(ScopedFd liveness, ScopedFd attach) : liveness_(std::move(liveness)), attach_(std::move(attach)) {
     self_.pid = static_cast<uint64_t>(getpid());
     self_.start_time = StatProcess(self_.pid).start_time;
-    self_.namespaces = NamespaceId("/proc/self/ns/pid") << 32 ^ NamespaceId("/proc/self/ns/time");
+    // Zero where /proc shows the processes of another namespace, whose numbers are not ours: then the lock decides.
+    if (ProcIsOurs()) self_.namespaces = NamespaceId("/proc/self/ns/pid") << 32 ^ NamespaceId("/proc/self/ns/time");
     self_.boot = BootId();
     void* page = mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (page != MAP_FAILED) {
@@ -112,7 +137,11 @@ class LinuxKernel final : public Kernel {
       Pause(Nanoseconds(200'000));
     }
   }
-  void EndAttach() override { attach_ = ScopedFd(); }
+  void EndAttach() override {
+    // Closing it would not do: the mappings made from this descriptor keep the file, and its locks, open.
+    static_cast<void>(SetLock(attach_.get(), kAttacher, F_UNLCK).ok());
+    attach_ = ScopedFd();
+  }
 
   ClientIdentity Self() override { return self_; }
 
@@ -124,7 +153,7 @@ class LinuxKernel final : public Kernel {
       if (stat.outcome == ProcessStat::kFound) {
         // A leader that has exited while other threads run on is shown as a zombie too, but with several threads.
         const bool exited = stat.state == 'X' || (stat.state == 'Z' && stat.threads <= 1);
-        return stat.start_time == identity->start_time && !exited;
+        return SameStart(stat.start_time, identity->start_time) && !exited;
       }
     }
     return IsLocked(slot);

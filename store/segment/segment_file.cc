@@ -33,6 +33,8 @@ Status FromErrno(const char* detail) {
     case ENOENT:
     case ENOTDIR:
       return Status(Code::kNoSegment, detail, errno);
+    case EISDIR:
+      return Status(Code::kBadFormat, "not a regular file", errno);
     case EEXIST:
       return Status(Code::kAlreadyExists, detail, errno);
     default:

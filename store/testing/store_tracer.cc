@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 
@@ -21,8 +22,12 @@ Trace* running = nullptr;
 
 constexpr greg_t kTrapFlag = 0x100;
 
-void Protect(int protection) {
-  if (mprotect(running->memory, running->size, protection) != 0) abort();
+// What one store may touch: its page, and the next when it crosses over.
+void ProtectAround(uint64_t offset, int protection) {
+  constexpr uint64_t kPage = 4096;
+  const uint64_t begin = offset / kPage * kPage;
+  const uint64_t size = std::min(running->size - begin, offset % kPage > kPage - 64 ? 2 * kPage : kPage);
+  if (mprotect(running->memory + begin, size, protection) != 0) abort();
 }
 
 void OnFault(int signal, siginfo_t* info, void* context) {
@@ -33,14 +38,14 @@ void OnFault(int signal, siginfo_t* info, void* context) {
   }
   running->offset = static_cast<uint64_t>(address - running->memory);
   running->hooks->before(running->offset);
-  Protect(PROT_READ | PROT_WRITE);
+  ProtectAround(running->offset, PROT_READ | PROT_WRITE);
   static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_EFL] |= kTrapFlag;
 }
 
 void OnTrap(int, siginfo_t*, void* context) {
   if (running == nullptr) abort();
   static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_EFL] &= ~kTrapFlag;
-  Protect(PROT_READ);
+  ProtectAround(running->offset, PROT_READ);
   ++running->stores;
   running->hooks->after(running->offset);
 }
@@ -57,9 +62,9 @@ uint64_t TraceStores(std::byte* memory, uint64_t size, const StoreHooks& hooks, 
   action.sa_sigaction = OnTrap;
   if (sigaction(SIGTRAP, &action, &old_trap) != 0) abort();
   running = &trace;
-  Protect(PROT_READ);
+  if (mprotect(memory, size, PROT_READ) != 0) abort();
   body();
-  Protect(PROT_READ | PROT_WRITE);
+  if (mprotect(memory, size, PROT_READ | PROT_WRITE) != 0) abort();
   running = nullptr;
   sigaction(SIGSEGV, &old_fault, nullptr);
   sigaction(SIGTRAP, &old_trap, nullptr);

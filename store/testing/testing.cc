@@ -152,6 +152,10 @@ CheckReport MemorySegment::Check(const World& world) const {
   return CheckSegment(segment(), [&](SlotIndex slot) { return !world.dead[slot]; });
 }
 
+void Poke(const internal::Word& word, uint64_t value) {
+  memcpy(const_cast<void*>(static_cast<const void*>(&word)), &value, sizeof value);
+}
+
 Actor::Actor(const MemorySegment& memory, World& world, SlotIndex slot, uint32_t generation)
     : gate(Gate::OverMemory(memory.memory(), memory.size())), kernel(world.NewKernel()) {
   environment.segment = memory.segment();
@@ -161,8 +165,15 @@ Actor::Actor(const MemorySegment& memory, World& world, SlotIndex slot, uint32_t
   environment.generation = generation;
   environment.lock_timeout = std::chrono::seconds(1);
   Window window(*gate);
+  const StateWord& used = environment.segment.central().slots_used;
+  if (used.Load() <= slot) LIGHTNING_ASSERT(window.CompareExchange(used, used.Load(), slot + 1));
   const StateWord& state = environment.segment.slot(slot).state;
   LIGHTNING_ASSERT(window.CompareExchange(state, state.Load(), SlotState{SlotLife::kActive, generation}.Encode()));
+}
+
+void Keep(std::shared_ptr<void> thing) {
+  static auto* const things = new std::vector<std::shared_ptr<void>>;
+  things->push_back(std::move(thing));
 }
 
 std::map<std::string, std::string> Content(Client& client) {
@@ -171,6 +182,12 @@ std::map<std::string, std::string> Content(Client& client) {
   if (!list.ok()) return {{"List failed", list.status().ToString()}};
   for (const ObjectInfo& info : *list) content[info.key] = Value(client, info.key);
   return content;
+}
+
+std::string Numbered(std::string_view prefix, uint64_t number) {
+  std::string name(prefix);
+  name += std::to_string(number);
+  return name;
 }
 
 std::string Value(Client& client, std::string_view key) {

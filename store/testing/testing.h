@@ -6,8 +6,10 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <ostream>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "lightning/lightning.h"
@@ -15,6 +17,13 @@
 #include "store/kernel/kernel.h"
 #include "store/log/environment.h"
 #include "store/segment/segment.h"
+
+namespace lightning {
+
+// How GoogleTest shows a code.
+inline void PrintTo(Code code, std::ostream* out) { *out << CodeName(code); }
+
+}  // namespace lightning
 
 namespace lightning::test {
 
@@ -68,10 +77,10 @@ class World {
   std::unique_ptr<Kernel> NewKernel();
 
   std::atomic<bool> dead[kAttacher + 1] = {};
-  bool real_time = false;             // else a Pause or Wait moves the clock and returns at once
-  std::atomic<int64_t> now{1};        // nanoseconds
-  std::atomic<uint64_t> pauses{0};    // calls of Pause and Wait
-  std::function<void()> on_pause;     // called by each
+  bool real_time = false;           // else a Pause or Wait moves the clock and returns at once
+  std::atomic<int64_t> now{1};      // nanoseconds
+  std::atomic<uint64_t> pauses{0};  // calls of Pause and Wait
+  std::function<void()> on_pause;   // called by each
 };
 
 // A segment in plain memory.
@@ -96,6 +105,9 @@ class MemorySegment {
   std::byte* memory_ = nullptr;
 };
 
+// Writes a word as no client may: neither logged nor locked. To plant what a test is about.
+void Poke(const internal::Word& word, uint64_t value);
+
 // A client below the operations: a slot made active, and what a Transaction needs.
 class Actor {
  public:
@@ -109,10 +121,20 @@ class Actor {
   Environment environment;
 };
 
+// Keeps what a client that dies in a simulation had: its destructor never runs. World::dead says that it died.
+void Keep(std::shared_ptr<void> thing);
+template <typename T>
+void Abandon(T thing) {
+  Keep(std::make_shared<T>(std::move(thing)));
+}
+
 // Everything sealed that a client sees: key -> value.
 std::map<std::string, std::string> Content(Client& client);
 
-// The key, version and value of one object, or the name of the Status: for readable expectations.
+// `prefix` with a number behind it: for keys.
+std::string Numbered(std::string_view prefix, uint64_t number);
+
+// The value of one object, or the name of the Status: for readable expectations.
 std::string Value(Client& client, std::string_view key);
 
 }  // namespace lightning::test

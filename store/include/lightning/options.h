@@ -42,9 +42,9 @@ struct Options {
   uint64_t hash_seed = 0;  // 0: random
 
   // Attachment: each client chooses its own.
-  Isolation isolation = Isolation::kAuto;                 // auto: keys where the machine has them, else mprotect
-  bool prefault = false;                                  // touch every page now rather than at first use
-  bool huge_pages = false;                                // ask for huge pages where the system allows them
+  Isolation isolation = Isolation::kAuto;                // auto: keys where the machine has them, else mprotect
+  bool prefault = false;                                 // touch every page now rather than at first use
+  bool huge_pages = false;                               // ask for huge pages where the system allows them
   std::chrono::nanoseconds lock_timeout{1'000'000'000};  // longest wait for a living peer that does not move
 };
 
@@ -75,9 +75,9 @@ struct CheckReport {
 };
 
 struct RecoveryReport {
-  uint32_t recovered = 0;         // dead clients healed by this call
-  uint32_t alive = 0;             // clients attached and alive, the caller included
-  uint64_t bytes_reclaimed = 0;   // given back to the heap by this call
+  uint32_t recovered = 0;        // dead clients healed by this call
+  uint32_t alive = 0;            // clients attached and alive, the caller included
+  uint64_t bytes_reclaimed = 0;  // given back to the heap by this call
 };
 
 }  // namespace lightning

@@ -1,0 +1,134 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+
+#include "faults/cli/commands.h"
+#include "faults/cli/output.h"
+#include "faults/report/campaign_report.h"
+#include "faults/report/progress.h"
+#include "store/gate/gate.h"
+
+namespace lightning::faults {
+namespace {
+
+struct CampaignOptions {
+  double seconds = 0;  // 0: the default, with the least that each part does
+  uint64_t seed = 1;
+  std::string json;
+  bool mutants = false, verbose = false, quiet = false;
+};
+
+constexpr double kDefaultSeconds = 210;
+constexpr double kBesideMutants = 60;  // the campaign's own time, when planted bugs come after it
+constexpr double kMutantSeconds = 60;
+
+// Shares of the time.
+constexpr double kOps = 0.12, kStep = 0.46, kKills = 0.34, kStray = 0.06;
+
+void RunParts(const CampaignOptions& options, CampaignReport* report) {
+  const bool whole = options.seconds == 0 && !options.mutants;
+  const double seconds = options.seconds != 0 ? options.seconds : options.mutants ? kBesideMutants : kDefaultSeconds;
+  auto budget = [&](double share, uint64_t at_least) {
+    return Budget{seconds * share, whole ? at_least : 0, options.quiet};
+  };
+  Findings* findings = &report->findings;
+  report->stray = RunStrayPart(options.seed, Isolation::kAuto, budget(kStray, 0), findings);
+  PrintStray(report->stray);
+  report->ops = RunOpsPart(options.seed, "", budget(kOps, 1'000'000), findings);
+  PrintOps(report->ops);
+  // As clients run by default, and at the greatest speed.
+  for (const Isolation isolation : {DefaultIsolation(), Isolation::kNone}) {
+    report->kills.push_back(RunKillsPart(options.seed, isolation, budget(kKills / 2, 150), findings));
+    PrintKills(report->kills.back());
+  }
+  report->step = RunStepPart("", options.seed, Isolation::kNone, budget(kStep, 1), findings);
+  PrintStep(report->step);
+}
+
+int RunMutants(CampaignReport* report, const std::vector<std::string>& only, bool quiet) {
+  const std::string root = SourceRoot();
+  if (root.empty()) {
+    fmt::print(stderr, "lightning-faults: cannot run here: --mutants needs the sources; run it from their root\n");
+    return kCannotRun;
+  }
+  MutantLab lab(root);
+  Progress progress("mutants", quiet);
+  fmt::print("\n{:<22} {:<8} {:>8}  {}\n", "planted bug", "caught", "seconds", "by");
+  for (const Mutant& mutant : ListMutants(root)) {
+    if (!only.empty() && std::find(only.begin(), only.end(), mutant.name) == only.end()) continue;
+    progress.Show(mutant.name);
+    fflush(stdout);
+    report->mutants.push_back(lab.Try(mutant, kMutantSeconds));
+    const MutantResult& result = report->mutants.back();
+    progress.Clear();
+    fmt::print("{:<22} {:<8} {:>8.1f}  {}\n", result.name, result.caught ? "yes" : "NO", result.seconds,
+               result.caught ? result.by + ": " + result.what : result.error);
+  }
+  fmt::print("\n");
+  return kWell;
+}
+
+int RunCampaign(const CampaignOptions& options) {
+  const Clock::time_point begin = Clock::now();
+  std::ofstream json;
+  if (!options.json.empty()) {
+    json.open(options.json);
+    if (!json) return Usage("cannot write " + options.json);
+  }
+  setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
+  CampaignReport report;
+  report.isolation = IsolationName(DefaultIsolation());
+  report.seed = options.seed;
+  report.with_mutants = options.mutants;
+  fmt::print("campaign, seed {}, isolation on this machine: {}\n", options.seed, report.isolation);
+  RunParts(options, &report);
+  if (options.mutants) {
+    if (const int status = RunMutants(&report, {}, options.quiet); status != kWell) return status;
+  }
+  report.seconds = SecondsSince(begin);
+  if (json.is_open()) {
+    json << ToJson(report);
+    json.close();
+    if (!json) return Usage("cannot write " + options.json);
+  }
+  if (options.verbose) fmt::print("{}", ToJson(report));
+  const int status = PrintFindings(report.findings);
+  return status == kWell && !IsClean(report) ? kFound : status;
+}
+
+int RunMutantsAlone(const std::vector<std::string>& only, bool quiet) {
+  CampaignReport report;
+  if (const int status = RunMutants(&report, only, quiet); status != kWell) return status;
+  if (!only.empty() && report.mutants.size() != only.size()) return Usage("no such mutant");
+  return IsClean(report) ? kWell : kFound;
+}
+
+}  // namespace
+
+void AddCampaign(CLI::App& app, Action* action) {
+  auto options = std::make_shared<CampaignOptions>();
+  CLI::App* campaign =
+      app.add_subcommand("campaign", "All parts: stray writes, random operations, kills, every instruction");
+  campaign
+      ->add_option("--seconds", options->seconds, "How long; without it about four minutes, and each part does enough")
+      ->check(CLI::PositiveNumber);
+  campaign->add_option("--seed", options->seed, "What everything follows from");
+  campaign->add_option("--json", options->json, "Writes the figures to this file");
+  campaign->add_flag("--mutants", options->mutants,
+                     "Afterwards: plant known bugs in copies of the sources, and catch them");
+  campaign->add_flag("--verbose", options->verbose, "Prints the JSON object too");
+  campaign->add_flag("--quiet", options->quiet, "No progress");
+  campaign->footer("Example: lightning-faults campaign --seconds 60 --seed 7 --json campaign.json");
+  campaign->callback([=] { *action = [=] { return RunCampaign(*options); }; });
+
+  auto only = std::make_shared<std::vector<std::string>>();
+  CLI::App* mutants = app.add_subcommand("mutants", "Plant known bugs in copies of the sources, and catch them");
+  mutants->add_option("--only", *only, "Only these, by name");
+  mutants->add_flag("--quiet", options->quiet, "No progress");
+  mutants->footer("Example: lightning-faults mutants --only log-after-store");
+  mutants->callback([=] { *action = [=] { return RunMutantsAlone(*only, options->quiet); }; });
+}
+
+}  // namespace lightning::faults

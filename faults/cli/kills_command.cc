@@ -1,0 +1,47 @@
+#include <fmt/format.h>
+
+#include "faults/cli/commands.h"
+#include "faults/cli/output.h"
+#include "faults/engine/parts.h"
+#include "store/gate/process_key.h"
+
+namespace lightning::faults {
+namespace {
+
+struct KillsOptions {
+  std::string mode = "none";
+  uint64_t seed = 1;
+  double seconds = 30;
+  bool quiet = false;
+};
+
+int RunKills(const KillsOptions& options) {
+  Isolation isolation;
+  if (!ParseIsolation(options.mode.c_str(), &isolation)) return Usage("no such mode: " + options.mode);
+  if (isolation == Isolation::kKeys && !MachineHasKeys()) {
+    fmt::print(stderr, "lightning-faults: cannot run here: this machine has no protection keys\n");
+    return kCannotRun;
+  }
+  Findings findings;
+  Budget budget;
+  budget.seconds = options.seconds;
+  budget.quiet = options.quiet;
+  PrintKills(RunKillsPart(options.seed, isolation, budget, &findings));
+  return PrintFindings(findings);
+}
+
+}  // namespace
+
+void AddKills(CLI::App& app, Action* action) {
+  auto options = std::make_shared<KillsOptions>();
+  CLI::App* kills = app.add_subcommand("kills", "Kill processes that work at full speed");
+  kills->add_option("--seed", options->seed,
+                    "Who does what and who is killed when; the scheduler's part stays its own");
+  kills->add_option("--mode", options->mode, "Isolation: none, mprotect, hidden, keys");
+  kills->add_option("--seconds", options->seconds, "How long");
+  kills->add_flag("--quiet", options->quiet, "No progress");
+  kills->footer("Example: lightning-faults kills --seconds 60 --mode mprotect");
+  kills->callback([=] { *action = [=] { return RunKills(*options); }; });
+}
+
+}  // namespace lightning::faults

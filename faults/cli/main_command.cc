@@ -1,0 +1,34 @@
+#include <cstdio>
+
+#include "faults/cli/commands.h"
+
+namespace lightning::faults {
+
+int Main(int argc, char** argv) {
+  CLI::App app(
+      "lightning-faults tries to break the store: it kills clients at every instruction, kills processes at full "
+      "speed, fires stray writes, and runs random operations against a model.");
+  app.footer(
+      "Example: lightning-faults campaign --seconds 60 --seed 7 --json campaign.json\n"
+      "Exit status: 0 nothing was found, 1 a failure was found, 2 wrong usage, 77 cannot run here.");
+  app.require_subcommand(1);
+  Action action;
+  AddCampaign(app, &action);
+  AddStep(app, &action);
+  AddKills(app, &action);
+  AddStray(app, &action);
+  AddOps(app, &action);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kWell : kUsage;
+  }
+  try {
+    return action();
+  } catch (const std::exception& error) {
+    fprintf(stderr, "lightning-faults: %s\n", error.what());
+    return kFound;
+  }
+}
+
+}  // namespace lightning::faults

@@ -1,0 +1,65 @@
+#include "faults/cli/output.h"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+
+#include "faults/cli/commands.h"
+
+namespace lightning::faults {
+namespace {
+
+// 1234567 as 1,234,567.
+std::string Thousands(uint64_t number) {
+  return number < 1000 ? std::to_string(number) : fmt::format("{},{:03}", Thousands(number / 1000), number % 1000);
+}
+
+void Row(const char* part, double seconds, const std::string& text) {
+  fmt::print("{:<7}{:>6.1f} s  {}\n", part, seconds, text);
+}
+
+}  // namespace
+
+int Usage(const std::string& message) {
+  fmt::print(stderr, "lightning-faults: {} (see --help)\n", message);
+  return kUsage;
+}
+
+void PrintStep(const StepPart& part) {
+  const StepFigures& f = part.figures;
+  Row("step", part.seconds,
+      fmt::format("{} instructions stepped in {} runs; {} crash states, {} distinct, each recovered and judged "
+                  "({} a second of checking); {} really killed",
+                  Thousands(f.instructions), f.runs, Thousands(f.crash_states), Thousands(f.distinct),
+                  Thousands(static_cast<uint64_t>(f.checked_per_second())), f.real_kills));
+}
+
+void PrintOps(const OpsPart& part) {
+  Row("ops", part.seconds,
+      fmt::format("{} random operations against the model, {} segments ({})", Thousands(part.count), part.episodes,
+                  part.modes));
+}
+
+void PrintKills(const KillsPart& part) {
+  Row("kills", part.seconds,
+      fmt::format("{} processes killed at full speed, {} while they attached or were stopped; {} operations, {} reads "
+                  "checked against the history ({})",
+                  part.count, part.odd_moments, Thousands(part.operations), Thousands(part.reads), part.modes));
+}
+
+void PrintStray(const StrayPart& part) {
+  Row("stray", part.seconds,
+      fmt::format("{} stores fired from outside a window, {} landed; {} fired on purpose through an open door, {} "
+                  "landed ({})",
+                  Thousands(part.fired), part.landed, part.control_fired, part.control_landed, part.modes));
+}
+
+int PrintFindings(const Findings& findings) {
+  fflush(stdout);
+  for (const Finding& finding : findings)
+    fmt::print("FOUND  {}: {}\n       again: {}\n", finding.part, finding.what, finding.reproduce);
+  if (findings.empty()) fmt::print("nothing was found\n");
+  return findings.empty() ? kWell : kFound;
+}
+
+}  // namespace lightning::faults

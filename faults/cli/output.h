@@ -1,0 +1,23 @@
+// What a person reads at the end.
+#pragma once
+
+#include <string>
+
+#include "faults/engine/parts.h"
+#include "faults/report/finding.h"
+
+namespace lightning::faults {
+
+// A message and the status of wrong usage.
+int Usage(const std::string& message);
+
+// One row of the table each.
+void PrintStep(const StepPart& part);
+void PrintOps(const OpsPart& part);
+void PrintKills(const KillsPart& part);
+void PrintStray(const StrayPart& part);
+
+// The findings, each with the command that shows it again; the exit status.
+int PrintFindings(const Findings& findings);
+
+}  // namespace lightning::faults

@@ -1,0 +1,48 @@
+#include <fmt/format.h>
+
+#include "faults/cli/commands.h"
+#include "faults/cli/output.h"
+#include "faults/engine/parts.h"
+#include "store/gate/process_key.h"
+
+namespace lightning::faults {
+namespace {
+
+struct StrayOptions {
+  std::string mode = "auto";
+  uint64_t seed = 1;
+  double seconds = 5;
+  bool quiet = false;
+};
+
+int RunStray(const StrayOptions& options) {
+  Isolation isolation;
+  if (!ParseIsolation(options.mode.c_str(), &isolation)) return Usage("no such mode: " + options.mode);
+  if (isolation == Isolation::kNone || isolation == Isolation::kHidden)
+    return Usage("mode " + options.mode + " keeps no store out that is aimed");
+  if (isolation == Isolation::kKeys && !MachineHasKeys()) {
+    fmt::print(stderr, "lightning-faults: cannot run here: this machine has no protection keys\n");
+    return kCannotRun;
+  }
+  Findings findings;
+  Budget budget;
+  budget.seconds = options.seconds;
+  budget.quiet = options.quiet;
+  PrintStray(RunStrayPart(options.seed, isolation, budget, &findings));
+  return PrintFindings(findings);
+}
+
+}  // namespace
+
+void AddStray(CLI::App& app, Action* action) {
+  auto options = std::make_shared<StrayOptions>();
+  CLI::App* stray = app.add_subcommand("stray", "Fire stray writes from outside a window");
+  stray->add_option("--seed", options->seed, "Where they go");
+  stray->add_option("--mode", options->mode, "Isolation: keys, mprotect; auto: both, as far as the machine has them");
+  stray->add_option("--seconds", options->seconds, "How long");
+  stray->add_flag("--quiet", options->quiet, "No progress");
+  stray->footer("Example: lightning-faults stray --seconds 10 --mode mprotect");
+  stray->callback([=] { *action = [=] { return RunStray(*options); }; });
+}
+
+}  // namespace lightning::faults

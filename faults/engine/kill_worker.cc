@@ -1,0 +1,270 @@
+#include "faults/engine/kill_worker.h"
+
+#include <fmt/format.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <deque>
+
+#include "faults/model/random.h"
+
+namespace lightning::faults {
+namespace {
+
+constexpr size_t kKeptHandles = 6;
+constexpr uint64_t kLargestValue = 1024;
+
+class Worker {
+ public:
+  Worker(Client client, KillBoard& board, uint32_t lane, uint64_t seed)
+      : client_(std::move(client)), board_(board), lane_(board.lanes[lane]), number_(lane), random_(seed) {}
+
+  void Run() {
+    while (true) {
+      const Phase phase = board_.phase.load();
+      if (phase == Phase::kEnd) break;
+      if (phase == Phase::kPause || lane_.count.load() == kLogRecords) {
+        Park();
+        continue;
+      }
+      One();
+    }
+    kept_.clear();
+  }
+
+ private:
+  [[noreturn]] void Fail(const std::string& what) {
+    snprintf(lane_.error, sizeof lane_.error, "%s", what.c_str());
+    _exit(9);
+  }
+
+  void Park() {
+    for (const Kept& kept : kept_) Verify(kept);
+    kept_.clear();
+    if (board_.phase.load() == Phase::kPause) lane_.parked.store(1);
+    while (board_.phase.load() == Phase::kPause ||
+           (board_.phase.load() == Phase::kRun && lane_.count.load() == kLogRecords))
+      usleep(200);
+    lane_.parked.store(0);
+  }
+
+  uint32_t PickKey() { return zipfian_.Pick(random_.Unit()); }
+
+  // Half of the lanes do YCSB's A, half its F; both with inserts, deletes, batches and creations mixed in.
+  void One() {
+    const uint64_t kind = random_.Below(100);
+    if (kind < 44) return Read();
+    if (kind < 52) return Delete();
+    if (kind < 56) return Batch();
+    if (kind < 61) return CreateAndSeal();
+    if (number_ % 2 == 0) return Put(PickKey());
+    return ReadModifyWrite();
+  }
+
+  KillRecord& Begin(uint32_t key, Did intent, WriteId write) {
+    KillRecord& record = lane_.records[lane_.count.load(std::memory_order_relaxed)];
+    record.keys_used = 1;
+    record.keys[0] = key;
+    record.did[0] = intent;
+    record.write = write;
+    record.version = record.expected = record.end = 0;
+    record.done.store(0, std::memory_order_relaxed);
+    record.begin = MonotonicNanoseconds();
+    return record;
+  }
+  // From here on a death leaves the operation in flight.
+  void Intend() { lane_.count.fetch_add(1, std::memory_order_release); }
+  void Done(KillRecord& record) {
+    record.end = MonotonicNanoseconds();
+    record.done.store(1, std::memory_order_release);
+  }
+  WriteId NextWrite() { return uint64_t{number_ + 1} << 48 | (lane_.writes.fetch_add(1) + 1); }
+
+  const std::byte* MakeValue(uint32_t key, WriteId write, uint64_t size) {
+    FillValue(buffer_, size, key, write);
+    return buffer_;
+  }
+  uint64_t RandomSize() { return random_.Between(kSmallestValue, kLargestValue); }
+
+  struct Kept {
+    Handle handle;
+    uint32_t key;
+    WriteId write;
+  };
+  void Verify(const Kept& kept) {
+    std::string error;
+    const WriteId write = ReadValue(kept.handle.bytes(), kept.key, &error);
+    if (write != kept.write) Fail(fmt::format("the bytes of a pinned key {} changed: {}", kept.key, error));
+  }
+
+  // Completes the record with what was seen; keeps some handles for a while.
+  uint64_t Look(KillRecord& record, uint32_t key, Result<Handle> handle) {
+    if (handle.code() == Code::kNotFound) {
+      record.did[0] = Did::kSawNothing;
+      Done(record);
+      return 0;
+    }
+    if (!handle.ok()) Fail(fmt::format("get of key {}: {}", key, handle.status().ToString()));
+    std::string error;
+    record.write = ReadValue(handle->bytes(), key, &error);
+    if (record.write == 0) Fail(fmt::format("get of key {} gave {}", key, error));
+    const uint64_t version = handle->version();
+    record.version = version;
+    record.did[0] = Did::kSaw;
+    Done(record);
+    if (random_.Percent(10)) kept_.push_back({std::move(*handle), key, record.write});
+    if (kept_.size() > kKeptHandles) {
+      Verify(kept_.front());
+      kept_.pop_front();
+    }
+    return version;
+  }
+
+  void Read() {
+    const uint32_t key = PickKey();
+    KillRecord& record = Begin(key, Did::kNothing, 0);
+    Intend();
+    Look(record, key, client_.Get(KillKey(key)));
+  }
+
+  void Finish(KillRecord& record, const Result<uint64_t>& result, const char* what) {
+    if (result.ok()) {
+      record.version = *result;
+    } else if (result.code() == Code::kVersionMismatch || result.code() == Code::kBeingCreated ||
+               result.code() == Code::kAlreadyExists) {
+      record.did[0] = Did::kNothing;
+    } else if (result.code() == Code::kNotFound) {
+      record.did[0] = Did::kSawNothing;
+    } else {
+      Fail(fmt::format("{} of key {}: {}", what, record.keys[0], result.status().ToString()));
+    }
+    Done(record);
+  }
+
+  void Put(uint32_t key) {
+    const WriteId write = NextWrite();
+    const uint64_t size = RandomSize();
+    const std::byte* value = MakeValue(key, write, size);
+    KillRecord& record = Begin(key, Did::kWrite, write);
+    Intend();
+    Finish(record, client_.Put(KillKey(key), Bytes(value, size)), "put");
+  }
+
+  void ReadModifyWrite() {
+    const uint32_t key = PickKey();
+    KillRecord& look = Begin(key, Did::kNothing, 0);
+    Intend();
+    const uint64_t version = Look(look, key, client_.Get(KillKey(key)));
+    if (version == 0) return Put(key);
+    if (lane_.count.load() == kLogRecords) return;
+    const WriteId write = NextWrite();
+    const uint64_t size = RandomSize();
+    const std::byte* value = MakeValue(key, write, size);
+    KillRecord& record = Begin(key, Did::kWrite, write);
+    record.expected = version;
+    Intend();
+    Finish(record, client_.Replace(KillKey(key), Bytes(value, size), version), "replace");
+  }
+
+  void Delete() {
+    const uint32_t key = PickKey();
+    KillRecord& record = Begin(key, Did::kDelete, 0);
+    Intend();
+    const Status status = client_.Delete(KillKey(key));
+    if (status.code() == Code::kNotFound) {
+      record.did[0] = Did::kSawNothing;
+    } else if (status.code() == Code::kBeingCreated) {
+      record.did[0] = Did::kNothing;
+    } else if (!status.ok()) {
+      Fail(fmt::format("delete of key {}: {}", key, status.ToString()));
+    }
+    Done(record);
+  }
+
+  void CreateAndSeal() {
+    const uint32_t key = PickKey();
+    const WriteId write = NextWrite();
+    const uint64_t size = RandomSize();
+    KillRecord& record = Begin(key, Did::kWrite, write);
+    Intend();
+    Result<Writer> writer = client_.Create(KillKey(key), size);
+    if (!writer.ok()) return Finish(record, writer.status(), "create");
+    FillValue(writer->Writable().data(), size, key, write);
+    Finish(record, writer->Seal(), "seal");
+  }
+
+  // One write of several keys, under one number.
+  void Batch() {
+    const WriteId write = NextWrite();
+    KillRecord& record = Begin(PickKey(), Did::kWrite, write);
+    record.keys_used = kBatchKeys;
+    std::vector<std::string> names, values;
+    for (uint32_t i = 0; i < kBatchKeys; ++i) {
+      // Neighbours of the first: different, and popular ones too.
+      record.keys[i] = (record.keys[0] + i) % kKillKeys;
+      record.did[i] = Did::kWrite;
+      const uint64_t size = RandomSize();
+      names.push_back(KillKey(record.keys[i]));
+      values.emplace_back(reinterpret_cast<const char*>(MakeValue(record.keys[i], write, size)), size);
+    }
+    std::vector<BatchItem> items;
+    for (uint32_t i = 0; i < kBatchKeys; ++i) items.push_back({names[i], AsBytes(values[i]), {}});
+    Intend();
+    const Result<std::vector<uint64_t>> versions = client_.PutBatch(items);
+    if (versions.code() == Code::kBeingCreated) {
+      std::fill_n(record.did, kBatchKeys, Did::kNothing);
+    } else if (!versions.ok()) {
+      Fail(fmt::format("batch at key {}: {}", record.keys[0], versions.status().ToString()));
+    }
+    Done(record);
+  }
+
+  Client client_;
+  KillBoard& board_;
+  KillLane& lane_;
+  const uint32_t number_;
+  Random random_;
+  const Zipfian zipfian_{kKillKeys};
+  std::deque<Kept> kept_;
+  std::byte buffer_[kLargestValue] = {};
+};
+
+}  // namespace
+
+std::string KillKey(uint32_t key) { return fmt::format("user{:08}", key * 2654435761u % 100'000'000u); }
+
+uint64_t MonotonicNanoseconds() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+}
+
+Zipfian::Zipfian(uint32_t count) {
+  double sum = 0;
+  for (uint32_t rank = 1; rank <= count; ++rank) sums_.push_back(sum += 1 / std::pow(rank, 0.99));
+  for (double& its : sums_) its /= sum;
+}
+
+uint32_t Zipfian::Pick(double unit) const {
+  const auto at = std::lower_bound(sums_.begin(), sums_.end(), unit);
+  return static_cast<uint32_t>(std::min<std::ptrdiff_t>(at - sums_.begin(), std::ssize(sums_) - 1));
+}
+
+void RunKillWorker(const Store& store, KillBoard& board, uint32_t lane, uint64_t seed) {
+  Result<Client> client = store.Connect();
+  if (!client.ok()) {
+    snprintf(board.lanes[lane].error, sizeof board.lanes[lane].error, "attaching: %s",
+             client.status().ToString().c_str());
+    _exit(9);
+  }
+  {
+    Worker worker(std::move(*client), board, lane, seed);
+    worker.Run();
+  }
+  _exit(0);
+}
+
+}  // namespace lightning::faults

@@ -1,0 +1,63 @@
+// A process of the kills part: works on the store as fast as it can, and writes down what it is about to do, and what
+// came of it, where its death cannot reach.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "faults/check/history.h"
+#include "lightning/client.h"
+
+namespace lightning::faults {
+
+inline constexpr uint32_t kLanes = 4;  // processes at a time
+inline constexpr uint32_t kKillKeys = 512;
+inline constexpr uint64_t kLogRecords = 200'000;  // of one lane, in one round
+inline constexpr uint32_t kBatchKeys = 3;
+
+// One operation. Written by the worker, `done` last.
+struct KillRecord {
+  Did did[kBatchKeys];
+  uint8_t keys_used;
+  uint32_t keys[kBatchKeys];
+  uint64_t begin, end;
+  WriteId write;
+  uint64_t version;  // of the only key
+  uint64_t expected;
+  std::atomic<uint32_t> done;
+};
+
+enum class Phase : uint32_t { kRun = 0, kPause = 1, kEnd = 2 };
+
+// In memory that all processes of the run share, and that is no part of the segment.
+struct KillLane {
+  std::atomic<uint64_t> count;   // records begun
+  std::atomic<uint64_t> writes;  // last WriteId's lower part
+  std::atomic<uint32_t> parked;
+  char error[400];  // of the worker, when it saw something wrong itself
+  KillRecord records[kLogRecords];
+};
+struct KillBoard {
+  std::atomic<Phase> phase;
+  KillLane lanes[kLanes];
+};
+
+std::string KillKey(uint32_t key);
+uint64_t MonotonicNanoseconds();
+
+// The ranks of YCSB's zipfian distribution with constant 0.99.
+class Zipfian {
+ public:
+  explicit Zipfian(uint32_t count);
+  uint32_t Pick(double unit) const;
+
+ private:
+  std::vector<double> sums_;
+};
+
+// Works until the board says kEnd, or until it is killed. Ends the process: 0, or 9 with the lane's error.
+[[noreturn]] void RunKillWorker(const Store& store, KillBoard& board, uint32_t lane, uint64_t seed);
+
+}  // namespace lightning::faults

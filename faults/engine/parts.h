@@ -1,0 +1,52 @@
+// The parts of a campaign: each works for a while and says what it did and found.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "faults/engine/step_engine.h"
+#include "faults/report/finding.h"
+#include "lightning/options.h"
+
+namespace lightning::faults {
+
+// For how long, and whether to say how far it is.
+struct Budget {
+  double seconds = 60;
+  uint64_t at_least = 0;  // operations, kills, or rounds of stepping; goes before the seconds
+  bool quiet = false;
+};
+
+struct StepPart {
+  StepFigures figures;
+  double seconds = 0;
+};
+// All operations (or one), round after round with other seeds; a sample of points is killed for real as well.
+StepPart RunStepPart(const std::string& only, uint64_t seed, Isolation isolation, const Budget& budget,
+                     Findings* findings);
+
+struct OpsPart {
+  uint64_t count = 0, episodes = 0;
+  double seconds = 0;
+  std::string modes;
+};
+// Where a sequence runs: "memory" or the name of an isolation mode over a file. Empty `over`: all that work here in
+// turn.
+OpsPart RunOpsPart(uint64_t seed, const std::string& over, const Budget& budget, Findings* findings);
+
+struct KillsPart {
+  uint64_t count = 0, odd_moments = 0, operations = 0, reads = 0;
+  double seconds = 0;
+  std::string modes;
+};
+KillsPart RunKillsPart(uint64_t seed, Isolation isolation, const Budget& budget, Findings* findings);
+
+struct StrayPart {
+  uint64_t fired = 0, landed = 0, control_fired = 0, control_landed = 0;
+  double seconds = 0;
+  std::string modes;
+  std::string cannot_run;  // the missing fact, when nothing could be fired
+};
+StrayPart RunStrayPart(uint64_t seed, Isolation isolation, const Budget& budget, Findings* findings);
+
+}  // namespace lightning::faults

@@ -1,0 +1,114 @@
+#include "faults/engine/stepper.h"
+
+#include <fmt/format.h>
+#include <sys/syscall.h>
+
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+
+namespace lightning::faults {
+namespace {
+
+constexpr uint64_t kWidest = 64;           // bytes that one store writes at most
+constexpr uint64_t kFullLookEvery = 2048;  // instructions: proves that no store was overlooked
+
+bool ChangesMappings(uint64_t call) {
+  return call == SYS_mmap || call == SYS_munmap || call == SYS_mremap || call == SYS_brk;
+}
+
+}  // namespace
+
+Stepper::Stepper(Tracee& tracee, const Segment& segment, std::string path)
+    : tracee_(tracee),
+      segment_(segment),
+      path_(std::move(path)),
+      watched_(segment.geometry().doorbells),
+      shadow_(segment.view(), segment.view() + watched_) {
+  ReadMappings();
+}
+
+void Stepper::ReadMappings() {
+  mappings_.clear();
+  std::ifstream maps(fmt::format("/proc/{}/maps", tracee_.pid()));
+  std::string line;
+  while (std::getline(maps, line)) {
+    Mapping mapping = {};
+    char rights[8];
+    if (sscanf(line.c_str(), "%lx-%lx %7s %lx", &mapping.begin, &mapping.end, rights, &mapping.file_offset) != 4)
+      continue;
+    mapping.ours = line.find(path_) != std::string::npos;
+    mappings_.push_back(mapping);
+  }
+}
+
+Stepper::Target Stepper::Locate(uint64_t address, uint64_t* offset) {
+  const auto at = std::upper_bound(mappings_.begin(), mappings_.end(), address,
+                                   [](uint64_t a, const Mapping& m) { return a < m.end; });
+  if (at == mappings_.end() || address < at->begin) return Target::kUnknown;
+  *offset = address - at->begin + at->file_offset;
+  return at->ours ? Target::kSegment : Target::kElsewhere;
+}
+
+bool Stepper::Changed(uint64_t begin, uint64_t end) {
+  end = std::min(end, watched_);
+  if (begin >= end || memcmp(shadow_.data() + begin, segment_.view() + begin, end - begin) == 0) return false;
+  memcpy(shadow_.data() + begin, segment_.view() + begin, end - begin);
+  return true;
+}
+
+bool Stepper::LookAfter(const Instruction& instruction, const user_regs_struct& before) {
+  if (instruction.unknown) return Changed(0, watched_);
+  if (instruction.system_call) {
+    if (ChangesMappings(before.rax)) ReadMappings();
+    return Changed(0, watched_);
+  }
+  bool changed = false;
+  for (uint8_t i = 0; i < instruction.operand_count; ++i) {
+    uint64_t address = 0, offset = 0;
+    if (!EffectiveAddress(instruction, instruction.operands[i], before, &address)) {
+      changed |= Changed(0, watched_);
+      continue;
+    }
+    switch (Locate(address, &offset)) {
+      case Target::kElsewhere:
+        break;
+      case Target::kSegment:
+        changed |= Changed(offset, offset + kWidest);
+        break;
+      case Target::kUnknown:
+        // The stack has grown; or the store did not happen, as that of a string instruction with count zero.
+        ReadMappings();
+        changed |= Changed(0, watched_);
+        break;
+    }
+  }
+  return changed;
+}
+
+std::string Stepper::Run(uint64_t limit, const OnChange& on_change, StepCounts* counts, bool* ended) {
+  *ended = false;
+  std::string error;
+  while (counts->instructions < limit) {
+    const user_regs_struct before = tracee_.registers();
+    const Instruction& instruction = decoder_.At(tracee_.pid(), before.rip);
+    if (instruction.breakpoint) {
+      *ended = true;
+      return Changed(0, watched_) ? "a store to the control region was overlooked" : "";
+    }
+    error = tracee_.Step();
+    if (!error.empty()) return error;
+    ++counts->instructions;
+    const bool changed = LookAfter(instruction, before);
+    if (!changed) {
+      if (counts->instructions % kFullLookEvery == 0 && Changed(0, watched_))
+        return "a store to the control region was overlooked";
+      continue;
+    }
+    ++counts->changes;
+    if (!on_change(counts->instructions, before.rip)) return "";
+  }
+  return "";
+}
+
+}  // namespace lightning::faults

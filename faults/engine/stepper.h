@@ -1,0 +1,53 @@
+// Steps a victim from its first marker to its second, and tells after which instructions the control region of its
+// segment had changed.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "faults/engine/decoder.h"
+#include "faults/engine/tracee.h"
+#include "store/segment/segment.h"
+
+namespace lightning::faults {
+
+struct StepCounts {
+  uint64_t instructions = 0;
+  uint64_t changes = 0;  // instructions after which the control region was another
+};
+
+class Stepper {
+ public:
+  // `segment`: a view of the file, shared with the victim. `path`: its name in the victim's list of mappings.
+  Stepper(Tracee& tracee, const Segment& segment, std::string path);
+
+  // What to do at an instruction that changed the control region: its number, from 1, and its address. False: stop.
+  using OnChange = std::function<bool(uint64_t instruction, uint64_t address)>;
+  // Until the second marker (then `*ended`), or until the callback or `limit` instructions stop it. An error text, or
+  // "".
+  std::string Run(uint64_t limit, const OnChange& on_change, StepCounts* counts, bool* ended);
+
+ private:
+  enum class Target { kElsewhere, kSegment, kUnknown };
+  Target Locate(uint64_t address, uint64_t* offset);
+  void ReadMappings();
+  // Whether the bytes from `begin` to `end` differ from the shadow, which then gets them.
+  bool Changed(uint64_t begin, uint64_t end);
+  bool LookAfter(const Instruction& instruction, const user_regs_struct& before);
+
+  struct Mapping {
+    uint64_t begin, end, file_offset;
+    bool ours;
+  };
+
+  Tracee& tracee_;
+  const Segment& segment_;
+  const std::string path_;
+  const uint64_t watched_;  // bytes from the beginning that are compared
+  Decoder decoder_;
+  std::vector<std::byte> shadow_;
+  std::vector<Mapping> mappings_;
+};
+
+}  // namespace lightning::faults

@@ -1,0 +1,66 @@
+// What one run of the step engine does: a small segment, what its clients do first, the one operation that is stepped,
+// and every content that may be found after a death inside it. Follows from a name and a seed alone, so that victim and
+// tracer, which are different processes, agree on it without a word.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "faults/model/content.h"
+#include "lightning/options.h"
+
+namespace lightning::faults {
+
+enum class StepKind : uint8_t {
+  kPut,
+  kReplace,
+  kPutBatch,
+  kCreateSeal,
+  kCreateAbort,
+  kDelete,
+  kEvict,
+  kSubscribe,
+  kUnsubscribe,
+  kAttach,
+  kDetach,
+  kRecover,
+};
+
+struct NamedItem {
+  std::string key;
+  Item item;
+};
+
+// One thing that a client does before the stepped operation.
+struct SetupStep {
+  enum Kind : uint8_t { kPut, kDelete, kPin, kSubscribe, kCreate } kind = kPut;
+  NamedItem object;
+};
+
+struct StepPlan {
+  std::string name;
+  uint64_t seed = 0;
+  Options options;
+  std::vector<SetupStep> bystander;  // done first, by a client that lives on
+  std::vector<SetupStep> victim;     // done by the client that is stepped
+  StepKind kind = StepKind::kPut;
+  std::vector<NamedItem> objects;  // what the operation puts, creates, deletes
+  uint64_t evict_bytes = 0;
+  // Another client was killed at a random store of this plan's operation before the victim came.
+  std::string dead_operation;
+  uint64_t dead_seed = 0;
+
+  std::vector<Content> allowed;      // the first: before; the last: after the whole operation
+  std::vector<std::string> touched;  // keys that the operation is about
+  int events = -1;                   // that the operation appends when somebody listens; -1: nobody does
+};
+
+// All operations that there are, in the order of the report.
+std::span<const std::string_view> StepNames();
+bool IsStepName(std::string_view name);
+// REQUIRES: IsStepName(name).
+StepPlan MakeStepPlan(std::string_view name, uint64_t seed);
+
+}  // namespace lightning::faults
