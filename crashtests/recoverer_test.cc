@@ -69,7 +69,7 @@ TEST_F(RecovererTest, OneThatIsKilledIsReplacedByTheNext) {
 }
 
 TEST_F(RecovererTest, AChainOfKilledRecoverersEndsWithTheFirstThatLives) {
-  for (int trial = 0; trial < 8 && !HasFailure(); ++trial) {
+  for (size_t trial = 0; trial < 8 && !HasFailure(); ++trial) {
     PutOldValues();
     const uint64_t recoveries = GetStats().recoveries;
     const uint64_t bystander = BystanderState();

@@ -21,14 +21,10 @@ struct Stop {
 void PrintTo(const Stop& stop, std::ostream* out) { *out << stop.name; }
 
 const Stop kStops[] = {
-    {"PutWithItsSlot", "put a 100 2", "slot"},
-    {"PutWithTheBucket", "put a 100 2", "bucket"},
-    {"PutWithTheCentre", "put a 100 2", "central"},
-    {"PutWithTheEvents", "put a 100 2", "events"},
-    {"LargePutWithTheBucket", "put a 9000 2", "bucket"},
-    {"BatchWithABucket", "batch b 4 100 2", "bucket"},
-    {"DeleteWithTheBucket", "delete a", "bucket"},
-    {"CreateWithTheBucket", "create new 100 2", "bucket"},
+    {"PutWithItsSlot", "put a 100 2", "slot"},           {"PutWithTheBucket", "put a 100 2", "bucket"},
+    {"PutWithTheCentre", "put a 100 2", "central"},      {"PutWithTheEvents", "put a 100 2", "events"},
+    {"LargePutWithTheBucket", "put a 9000 2", "bucket"}, {"BatchWithABucket", "batch b 4 100 2", "bucket"},
+    {"DeleteWithTheBucket", "delete a", "bucket"},       {"CreateWithTheBucket", "create new 100 2", "bucket"},
     {"SubscribeWithTheEvents", "subscribe", "events"},
 };
 

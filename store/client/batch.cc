@@ -32,6 +32,11 @@ Result<std::vector<uint64_t>> ClientCore::TryBatch(std::span<const Key> keys, st
     if (!version.ok()) return version.status();
     versions[i] = *version;
   }
+  // Only now: a chain that grows takes the central lock, and the events' lock comes after every other.
+  for (size_t i = 0; i < keys.size(); ++i) {
+    status = AppendSealed(t, keys[i], staged[i]);
+    if (!status.ok()) return status;
+  }
   t.Commit(1);
   for (const ObjectId id : staged) NoteUse(*page_, id, Ticks());
   Tidy(t);

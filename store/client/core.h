@@ -121,6 +121,8 @@ class ClientCore {
   // Makes a built object the one under its key, in the running transaction.
   Result<uint64_t> Publish(Transaction& t, const Key& key, ObjectId id, const uint64_t* expected_version,
                            SlotIndex* creator);
+  // The event of what Publish made, once the transaction needs no other lock any more.
+  Status AppendSealed(Transaction& t, const Key& key, ObjectId id);
   Result<std::vector<uint64_t>> TryBatch(std::span<const Key> keys, std::span<const ObjectId> staged,
                                          SlotIndex* creator);
   Status SupplyCredits(Transaction& t, uint64_t wanted);

@@ -136,24 +136,23 @@ TEST_P(CrashStatesTest, ADeathOfTheRecovererAfterAnyStoreIsHealedToo) {
   std::vector<std::unique_ptr<MemorySegment>> images;
   ForEachState(stage_.memory, [&] { GetParam().run(stage_); },
                [&] { images.push_back(std::make_unique<MemorySegment>(stage_.memory)); });
-  for (const size_t i : {images.size() / 3, images.size() * 2 / 3, images.size() - 1}) {
-    World world;
-    for (SlotIndex slot = 0; slot < 2; ++slot) world.dead[slot] = true;
-    const MemorySegment& image = *images[i];
-    Client recoverer = std::move(*image.Attach(world));
-    const SlotIndex its = ClientCore::Of(recoverer)->environment().self;
-    const auto judge = [&] {
-      if (HasFatalFailure()) return;
-      scratch_.CopyFrom(image);
-      World second;
-      for (const SlotIndex slot : {SlotIndex{0}, SlotIndex{1}, its}) second.dead[slot] = true;
-      Client client = std::move(*scratch_.Attach(second));
-      ASSERT_TRUE(client.Recover().ok());
-      Judge(scratch_, second, client, "crash state " + std::to_string(i) + ", then the recoverer's");
-    };
-    ForEachState(image, [&] { ASSERT_TRUE(recoverer.Recover().ok()); }, judge);
+  const size_t middle = images.size() / 2;
+  const MemorySegment& image = *images[middle];
+  World world;
+  for (SlotIndex slot = 0; slot < 2; ++slot) world.dead[slot] = true;
+  Client recoverer = std::move(*image.Attach(world));
+  const SlotIndex its = ClientCore::Of(recoverer)->environment().self;
+  const auto judge = [&] {
     if (HasFatalFailure()) return;
-  }
+    scratch_.CopyFrom(image);
+    World second;
+    for (const SlotIndex slot : {SlotIndex{0}, SlotIndex{1}, its}) second.dead[slot] = true;
+    Client client = std::move(*scratch_.Attach(second));
+    ASSERT_TRUE(client.Recover().ok());
+    Judge(scratch_, second, client, "crash state " + std::to_string(middle) + ", then the recoverer's");
+  };
+  const size_t states = ForEachState(image, [&] { ASSERT_TRUE(recoverer.Recover().ok()); }, judge);
+  EXPECT_GE(states, 20u);
 }
 
 }  // namespace

@@ -131,9 +131,12 @@ Result<uint64_t> ClientCore::Publish(Transaction& t, const Key& key, ObjectId id
     const Status status = index::Insert(t, home, entry);
     if (!status.ok()) return status;
   }
-  const Status status = AppendEvent(t, EventKind::kSealed, key.bytes, version, object.size.Load());
-  if (!status.ok()) return status;
   return version;
+}
+
+Status ClientCore::AppendSealed(Transaction& t, const Key& key, ObjectId id) {
+  const Object& object = env_.segment.object(id);
+  return AppendEvent(t, EventKind::kSealed, key.bytes, object.version.Load(), object.size.Load());
 }
 
 Result<uint64_t> ClientCore::TryPut(const NewObject& object, const uint64_t* expected_version, SlotIndex* creator) {
@@ -157,6 +160,8 @@ Result<uint64_t> ClientCore::TryPut(const NewObject& object, const uint64_t* exp
   if (!status.ok()) return status;
   Result<uint64_t> version = Publish(t, object.key, *id, expected_version, creator);
   if (!version.ok()) return version;
+  status = AppendSealed(t, object.key, *id);
+  if (!status.ok()) return status;
   t.Commit(1);
   NoteUse(*page_, *id, Ticks());
   Tidy(t);
@@ -214,6 +219,8 @@ Result<uint64_t> ClientCore::TryPutLarge(const NewObject& object, const uint64_t
     SealStaged(t, *id);
     Result<uint64_t> published = Publish(t, object.key, *id, expected_version, creator);
     if (!published.ok()) return published;
+    status = AppendSealed(t, object.key, *id);
+    if (!status.ok()) return status;
     t.Commit(1);
     NoteUse(*page_, *id, Ticks());
     Tidy(t);
