@@ -48,7 +48,14 @@ std::string Places(Dwfl_Module* module, uint64_t address) {
   size_t file_count = 0;
   Dwarf_Die* scopes = nullptr;
   if (unit == nullptr || dwarf_getsrcfiles(unit, &files, &file_count) != 0) return places.empty() ? "" : places[0];
-  const int count = dwarf_getscopes(unit, address - bias, &scopes);
+  // The innermost scope; then what it really stands in, rather than where it was written.
+  int count = dwarf_getscopes(unit, address - bias, &scopes);
+  if (count > 0) {
+    Dwarf_Die innermost = scopes[0];
+    free(scopes);
+    scopes = nullptr;
+    count = dwarf_getscopes_die(&innermost, &scopes);
+  }
   for (int i = 0; i < count; ++i) {
     if (dwarf_tag(&scopes[i]) != DW_TAG_inlined_subroutine) continue;
     Dwarf_Attribute attribute;

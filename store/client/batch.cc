@@ -48,9 +48,7 @@ Status ClientCore::SupplyCredits(Transaction& t, uint64_t wanted) {
   if (t.slot().credits.Load() >= wanted || central.credits.Load() == 0) return {};
   const Status status = t.Lock(central.lock);
   if (!status.ok()) return status;
-  // kCredits is at least a batch, so that one more fetch is enough.
-  static_assert(Caches::kCredits >= kMaxBatchSize);
-  Caches(t).FetchCredits();
+  Caches(t).FetchCredits(wanted - t.slot().credits.Load());
   t.Commit(1);
   return {};
 }

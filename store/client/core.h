@@ -144,8 +144,12 @@ class ClientCore {
 
   // Room (reclaim.cc). REQUIRE a Turn, no window.
   Result<bool> MakeRoom(Code why, uint64_t granules, int attempt);
-  Result<uint64_t> Reclaim();
-  Result<uint64_t> ReclaimSlot(SlotIndex slot);
+  // What clients keep at hand goes to the centre. Waits up to `patience` for those inside an operation.
+  Result<uint64_t> Reclaim(Nanoseconds patience = Nanoseconds{0});
+  Result<uint64_t> ReclaimSlot(SlotIndex slot, Nanoseconds patience = Nanoseconds{0});
+  Status LockPatiently(Transaction& t, const LockWord& lock, Nanoseconds patience);
+  // Whether the centre has what was missing.
+  bool HasRoom(Code missing, uint64_t granules) const;
   struct Evicted {
     uint64_t bytes = 0, objects = 0;
   };

@@ -1,9 +1,11 @@
 // Segments filled to their limits, to the byte and to the object, in every mode.
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cstring>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "lightning/lightning.h"
@@ -143,6 +145,30 @@ TEST_P(LimitsTest, WhatAnotherClientKeepsAtHandCanBeHad) {
   for (uint32_t i = 0; i < 40; ++i) ASSERT_TRUE(hoarder.Delete(Numbered("key", i)).ok());
   EXPECT_TRUE(client.Put("all", std::string(total, 'v')).ok()) << "though the other did not move";
   EXPECT_EQ(hoarder.Put("key", "x").code(), Code::kSegmentFull);
+}
+
+// The same while the other is busy all the time: a limit is an error when it is reached, not when others are quick.
+TEST_P(LimitsTest, ABusyClientsStockDoesNotMakeTheSegmentLookFull) {
+  Client busy = Connect(), client = Connect();
+  const uint64_t total = StatsOf(client).bytes_total;
+  for (uint32_t i = 0; i < 20; ++i) {
+    ASSERT_TRUE(busy.Put(Numbered("key", i), Bytes(3000, i)).ok());
+    ASSERT_TRUE(busy.Delete(Numbered("key", i)).ok());
+  }
+  std::atomic<bool> started{false}, stop{false};
+  std::thread thread([&] {
+    while (!stop) {
+      EXPECT_EQ(busy.Put("busy", "value").code(), Code::kOk);
+      started = true;
+    }
+  });
+  while (!started) std::this_thread::yield();
+  for (int i = 0; i < 50; ++i) {
+    EXPECT_EQ(client.Put("new", std::string(total / 10 * 9, 'v')).code(), Code::kOk) << i;
+    EXPECT_EQ(client.Delete("new").code(), Code::kOk) << i;
+  }
+  stop = true;
+  thread.join();
 }
 
 TEST_P(LimitsTest, WhatAReaderPinsCannotBeHadUntilItIsReleased) {

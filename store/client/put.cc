@@ -50,7 +50,7 @@ Status ClientCore::Supply(Transaction& t, uint64_t granules) {
     if (caches.FullOfBlocks()) caches.GiveBlocks(2 * Caches::kRefill);
     caches.FetchBlocks(static_cast<uint32_t>(granules));
   }
-  if (!caches.HasCredit()) caches.FetchCredits();
+  if (!caches.HasCredit()) caches.FetchCredits(1);
   const bool supplied = caches.HasId() && (!small || caches.HasBlock(static_cast<uint32_t>(granules)));
   const Code missing = caches.HasId() ? Code::kSegmentFull : Code::kTooManyObjects;
   t.Commit(1);

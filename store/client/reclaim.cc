@@ -8,13 +8,25 @@
 
 namespace lightning {
 
-Result<uint64_t> ClientCore::ReclaimSlot(SlotIndex index) {
+Status ClientCore::LockPatiently(Transaction& t, const LockWord& lock, Nanoseconds patience) {
+  LockWait wait;
+  for (;;) {
+    const Status status = t.TryLock(lock);
+    if (status.code() != Code::kTimeout || patience.count() <= 0) return status;
+    t.window().Suspend();
+    const Status waited = wait.Yield(*kernel_, patience);
+    t.window().Resume();
+    if (!waited.ok()) return waited;
+  }
+}
+
+Result<uint64_t> ClientCore::ReclaimSlot(SlotIndex index, Nanoseconds patience) {
   const Slot& slot = env_.segment.slot(index);
   const Central& central = env_.segment.central();
   Window window(*gate_);
   Transaction t(env_, window, env_.self);
-  // A client in the middle of an operation keeps what it has; it is not worth waiting for.
-  const Status status = t.TryLock(slot.lock);
+  // A client that does not end its operation keeps what it has. Nothing is held while waiting for it.
+  const Status status = LockPatiently(t, slot.lock, patience);
   if (!status.ok()) return status.code() == Code::kTimeout ? Result<uint64_t>(uint64_t{0}) : status;
   window.Suspend();
   pinned_.Collect(env_.segment);
@@ -34,11 +46,12 @@ Result<uint64_t> ClientCore::ReclaimSlot(SlotIndex index) {
   return drained;
 }
 
-Result<uint64_t> ClientCore::Reclaim() {
+Result<uint64_t> ClientCore::Reclaim(Nanoseconds patience) {
   uint64_t total = 0;
+  const Nanoseconds begin = kernel_->Now();
   for (SlotIndex slot = 0; slot < env_.segment.slots_used(); ++slot) {
     if (SlotState::Decode(env_.segment.slot(slot).state.Load()).life != SlotLife::kActive) continue;
-    const Result<uint64_t> bytes = ReclaimSlot(slot);
+    const Result<uint64_t> bytes = ReclaimSlot(slot, patience - (kernel_->Now() - begin));
     CleanPending();
     if (!bytes.ok()) return bytes;
     total += *bytes;
@@ -60,13 +73,23 @@ Result<uint64_t> ClientCore::Reclaim() {
   return total;
 }
 
+bool ClientCore::HasRoom(Code missing, uint64_t granules) const {
+  const Central& central = env_.segment.central();
+  if (missing == Code::kSegmentFull) return BlockHeap::LargestFree(env_.segment) >= granules;
+  return central.credits.Load() != 0 && central.object_free_count.Load() != 0;
+}
+
 Result<bool> ClientCore::MakeRoom(Code why, uint64_t granules, int attempt) {
+  // Others may take at once what is given back here; so many times in a row that is bad luck no longer.
+  constexpr int kPatience = 8;
   if (attempt == 0) {
     const Result<uint32_t> recovered = RecoverDead();
     if (!recovered.ok()) return recovered.status();
-    const Result<uint64_t> reclaimed = Reclaim();
+  }
+  if (attempt < kPatience) {
+    const Result<uint64_t> reclaimed = Reclaim(env_.lock_timeout);
     if (!reclaimed.ok()) return reclaimed.status();
-    return true;
+    if (attempt == 0 || HasRoom(why, granules)) return true;
   }
   if (env_.segment.super().eviction != static_cast<uint32_t>(Eviction::kLru)) return false;
   // A little more than asked for, since a scan costs more than an object.
@@ -76,7 +99,7 @@ Result<bool> ClientCore::MakeRoom(Code why, uint64_t granules, int attempt) {
   const uint64_t bytes = objects ? 0 : std::max(granules * kGranule, share);
   const Result<Evicted> evicted = EvictLocked(bytes, objects ? std::max<uint64_t>(1, g.max_objects / 128) : 0);
   if (!evicted.ok()) return evicted.status();
-  const Result<uint64_t> reclaimed = Reclaim();
+  const Result<uint64_t> reclaimed = Reclaim(env_.lock_timeout);
   if (!reclaimed.ok()) return reclaimed.status();
   return evicted->objects != 0 || *reclaimed != 0;
 }

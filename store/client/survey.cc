@@ -40,25 +40,6 @@ Result<std::vector<ObjectInfo>> ClientCore::List(std::string_view prefix) {
   return all;
 }
 
-namespace {
-
-// The largest block stands in the highest bin that is not empty.
-uint64_t LargestFree(const Segment& segment) {
-  const Central& central = segment.central();
-  for (uint32_t bin = kBins; bin-- > 0;) {
-    uint64_t largest = 0;
-    BlockId id{Low(central.bins[bin].Load())};
-    for (uint32_t limit = segment.geometry().blocks; segment.Valid(id) && limit > 0; --limit) {
-      largest = std::max<uint64_t>(largest, Low(segment.block(id).extent.Load()));
-      id = BlockId{Low(segment.block(id).free_links.Load())};
-    }
-    if (largest != 0) return largest * kGranule;
-  }
-  return 0;
-}
-
-}  // namespace
-
 Result<Stats> ClientCore::GetStats() {
   const Status usable = Usable();
   if (!usable.ok()) return usable;
@@ -79,7 +60,7 @@ Result<Stats> ClientCore::GetStats() {
   stats.segment_size = g.size;
   stats.bytes_total = uint64_t{g.heap_granules} * kGranule;
   stats.bytes_retired = central.orphan_bytes.Load();
-  stats.largest_free = LargestFree(segment);
+  stats.largest_free = BlockHeap::LargestFree(segment) * kGranule;
   stats.objects_max = g.max_objects;
   stats.clients_max = g.max_clients;
   stats.recoveries = central.recoveries.Load();

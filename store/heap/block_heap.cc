@@ -1,5 +1,7 @@
 #include "store/heap/block_heap.h"
 
+#include <algorithm>
+
 namespace lightning {
 namespace {
 
@@ -50,6 +52,20 @@ BlockId BlockHeap::Find(uint32_t granules) const {
   }
   // Nearly full: look at every block that could just fit, rather than fail while one does.
   return FindInBin(own, granules, ~0u);
+}
+
+uint32_t BlockHeap::LargestFree(const Segment& segment) {
+  // It stands in the highest bin that is not empty.
+  for (uint32_t bin = kBins; bin-- > 0;) {
+    uint32_t largest = 0;
+    BlockId id{Low(segment.central().bins[bin].Load())};
+    for (uint32_t limit = segment.geometry().blocks; segment.Valid(id) && limit > 0; --limit) {
+      largest = std::max(largest, Low(segment.block(id).extent.Load()));
+      id = BlockId{Low(segment.block(id).free_links.Load())};
+    }
+    if (largest != 0) return largest;
+  }
+  return 0;
 }
 
 // Entries: the block's links, the old head's links, the bin, two bitmaps: 5.

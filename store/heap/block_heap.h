@@ -25,6 +25,9 @@ class BlockHeap {
   BlockId AllocateOnPage(uint32_t granules);
   void Free(BlockId id);
 
+  // Granules of the largest free block; a hint unless the lock is held, but safe without it.
+  static uint32_t LargestFree(const Segment& segment);
+
   // Log entries that one call may write, counted from the code: see the comment at each place.
   static constexpr uint32_t kAllocateEntries = 36;
   static constexpr uint32_t kFreeEntries = 26;

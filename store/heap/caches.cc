@@ -100,9 +100,11 @@ void Caches::FetchBlocks(uint32_t granules) {
   }
 }
 
-void Caches::FetchCredits() {
+void Caches::FetchCredits(uint64_t wanted) {
   const Central& central = segment_.central();
-  const uint64_t take = std::min<uint64_t>(kCredits, central.credits.Load());
+  // When they become few, the next client finds some too.
+  const uint64_t left = central.credits.Load();
+  const uint64_t take = std::min(left, std::max(wanted, std::min<uint64_t>(kCredits, (left + 1) / 2)));
   if (take == 0) return;
   t_.Add(central.credits, ~take + 1);
   t_.Add(slot_.credits, take);

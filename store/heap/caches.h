@@ -19,7 +19,7 @@ class Caches {
   static constexpr uint32_t kLarge = 8 * 1024 / kGranule;  // of those above this size only a few are kept
   static constexpr uint32_t kLargeCached = 8;
   static constexpr uint32_t kRefill = 8;    // blocks of one size, or ids, taken from the centre at once
-  static constexpr uint32_t kCredits = 64;  // credits taken at once; more than twice as many go back
+  static constexpr uint32_t kCredits = 64;  // credits taken at most at once; more than twice as many go back
 
   // For the slot that the transaction acts for, or another one whose lock it holds.
   Caches(Transaction& transaction, const Slot& slot) : t_(transaction), segment_(transaction.segment()), slot_(slot) {}
@@ -48,7 +48,7 @@ class Caches {
   // Central. Fetches what is asked for as far as there is any.
   void FetchIds();
   void FetchBlocks(uint32_t granules);
-  void FetchCredits();
+  void FetchCredits(uint64_t wanted = 1);
   // Central. Puts one into the pool directly. Entries: 3.
   void GiveId(ObjectId id);
 
