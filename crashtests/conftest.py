@@ -3,10 +3,9 @@
 The programs are in $LIGHTNING_BIN_DIR, else in build/release/bin.
 """
 
-import os
 import pathlib
-import tempfile
 import shutil
+import tempfile
 
 import pytest
 
@@ -42,8 +41,3 @@ def world():
     for client in made.started:
         client.end()
     shutil.rmtree(folder)
-
-
-def pytest_configure(config):
-    # The driver stands beside the tests.
-    os.environ.setdefault("PYTHONDONTWRITEBYTECODE", "1")

@@ -74,6 +74,7 @@ class KillsRun {
  private:
   void Spawn(uint32_t lane) {
     const uint64_t seed = random_.Next();
+    board_->lanes[lane].parked.store(0);  // one that was killed before it woke up had left it set
     pids_[lane] = fork();
     if (pids_[lane] == 0) RunKillWorker(*store_, *board_, lane, seed);
   }

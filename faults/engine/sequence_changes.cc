@@ -105,13 +105,14 @@ std::string SequenceRunner::PutBatch(Seat& seat, const Operation& operation) {
   std::vector<BatchItem> items;
   std::vector<Item> described;
   prepared.reserve(operation.keys.size());
-  uint64_t bytes = 0;
+  uint64_t bytes = 0, largest = 0;
   for (size_t i = 0; i < operation.keys.size(); ++i) {
     const std::string& key = keys_[operation.keys[i]];
     described.push_back(MakeItem(operation, i));
     prepared.emplace_back(described[i]);
     items.push_back({key, AsBytes(prepared[i].value), AsBytes(prepared[i].metadata)});
     bytes += HeapBytes(key, described[i]);
+    largest = std::max(largest, HeapBytes(key, described[i]));
   }
   const Result<std::vector<uint64_t>> put = seat.client->PutBatch(items);
   std::vector<std::string> just_put;
@@ -127,7 +128,9 @@ std::string SequenceRunner::PutBatch(Seat& seat, const Operation& operation) {
     // It may have got as far as writing events before it was undone.
     const uint64_t head = model_.event_head(), capacity = model_.limits().event_slots;
     unsure_before_ = std::max(unsure_before_, head + items.size() > capacity ? head + items.size() - capacity : 0);
-    if (IsFull(put.code())) return JudgeFull(seat, put.code(), bytes, more, false);
+    // The first ones may stand anywhere in the one large extent, while what others kept at hand still cut it up: it is
+    // surely enough only when each can waste one of the largest.
+    if (IsFull(put.code())) return JudgeFull(seat, put.code(), bytes + (items.size() - 1) * largest, more, false);
     return being_created != 0 && put.code() == Code::kBeingCreated ? "" : Unexpected("PutBatch", put.status());
   }
   if (being_created != 0) return "PutBatch with a key that is being created went well";

@@ -77,6 +77,8 @@ std::string RunScript(const Script& script, const Sequence& sequence, SequenceRe
   return error.empty() ? "" : "at the end: " + error;
 }
 
+constexpr size_t kShownOperations = 60;
+
 bool Works(const std::string& over) { return over != "keys" || MachineHasKeys(); }
 
 }  // namespace
@@ -119,7 +121,7 @@ std::string ShowSequence(const Sequence& sequence) {
       fmt::format("{} objects at most, {} clients, {}\n", script.options.max_objects, script.shape.clients,
                   script.options.eviction == Eviction::kLru ? "evicting" : "not evicting");
   for (const uint64_t number : sequence.only) {
-    if (number < script.operations.size())
+    if (number < script.operations.size() && sequence.only.size() <= kShownOperations)
       text += fmt::format("  {:>6}  {}\n", number, Show(script.operations[number], script.keys));
   }
   return text;
@@ -128,7 +130,8 @@ std::string ShowSequence(const Sequence& sequence) {
 std::string CommandOf(const Sequence& sequence) {
   std::string command = fmt::format("lightning-faults ops --episodes 1 --seed {} --operations {} --over {}",
                                     sequence.seed, sequence.count, sequence.over);
-  for (size_t i = 0; i < sequence.only.size(); ++i)
+  // A long list says no more than the whole, and a command line has an end.
+  for (size_t i = 0; i < sequence.only.size() && sequence.only.size() <= kShownOperations; ++i)
     command += fmt::format("{}{}", i == 0 ? " --only " : ",", sequence.only[i]);
   return command;
 }
@@ -154,7 +157,8 @@ OpsPart RunOpsPart(uint64_t seed, const std::string& over, const Budget& budget,
     ++part.episodes;
     if (!result.error.empty()) {
       const Sequence small = Shrink(sequence, result, budget.quiet ? 5 : 20);
-      const SequenceResult again = RunSequence(small);
+      const bool shown = small.only.size() <= kShownOperations;
+      const SequenceResult again = shown ? RunSequence(small) : result;
       findings->push_back({"ops",
                            fmt::format("operation {} of seed {} over {}: {}\n{}", again.failed_at, small.seed,
                                        small.over, again.error, ShowSequence(small)),

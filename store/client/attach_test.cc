@@ -162,8 +162,12 @@ TEST_P(AttachTest, ThreadsMayShareAClient) {
         const std::string key = Numbered("key", random() % 10), own = Numbered("own", id);
         switch (random() % 7) {
           case 0:
-          case 1: wrong += !client.Put(key, key + key).ok(); break;
-          case 2: static_cast<void>(client.Delete(key).ok()); break;
+          case 1:
+            wrong += !client.Put(key, key + key).ok();
+            break;
+          case 2:
+            static_cast<void>(client.Delete(key).ok());
+            break;
           case 3: {
             const Result<Handle> handle = client.Get(key);
             wrong += handle.ok() ? handle->view() != key + key : handle.code() != Code::kNotFound;
@@ -175,7 +179,9 @@ TEST_P(AttachTest, ThreadsMayShareAClient) {
             wrong += !client.Delete(own).ok();
             break;
           }
-          case 5: wrong += !client.List("key").ok() || !client.Contains(key).ok(); break;
+          case 5:
+            wrong += !client.List("key").ok() || !client.Contains(key).ok();
+            break;
           default: {
             const std::string twice = key + key;
             const BatchItem items[] = {{key, AsBytes(twice), {}}, {own, AsBytes("v"), {}}};

@@ -68,6 +68,16 @@ CheckReport CheckSegment(const Segment& segment, const LivenessProbe& alive) {
   return report;
 }
 
+bool MayBeAlive(const Segment& segment, SlotIndex index, Kernel& kernel) {
+  const Slot& slot = segment.slot(index);
+  const uint64_t word = slot.state.Load();
+  const ClientIdentity identity{slot.pid.Load(), slot.start_time.Load(), slot.namespaces.Load(), slot.boot.Load()};
+  const bool known = SlotState::Decode(word).life != SlotLife::kAttaching;
+  if (kernel.IsAlive(index, known ? &identity : nullptr)) return true;
+  // A slot that has changed hands meanwhile: the identity may be the last client's, or half of each.
+  return slot.state.Load() != word;
+}
+
 CheckReport ClientCore::Check() {
   CheckReport report;
   const Status usable = Usable();
@@ -75,13 +85,8 @@ CheckReport ClientCore::Check() {
     report.violations.push_back(usable.ToString());
     return report;
   }
-  return CheckSegment(env_.segment, [this](SlotIndex i) {
-    const Slot& slot = env_.segment.slot(i);
-    if (i == env_.self) return true;
-    const ClientIdentity identity{slot.pid.Load(), slot.start_time.Load(), slot.namespaces.Load(), slot.boot.Load()};
-    const bool known = SlotState::Decode(slot.state.Load()).life != SlotLife::kAttaching;
-    return kernel_->IsAlive(i, known ? &identity : nullptr);
-  });
+  return CheckSegment(env_.segment,
+                      [this](SlotIndex i) { return i == env_.self || MayBeAlive(env_.segment, i, *kernel_); });
 }
 
 }  // namespace lightning

@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "lightning/options.h"
+#include "store/kernel/kernel.h"
 #include "store/segment/segment.h"
 
 namespace lightning {
@@ -15,5 +16,8 @@ using LivenessProbe = std::function<bool(SlotIndex)>;
 // moved while it looked, or gives up as `busy`. A client that died inside an operation is a violation: the segment
 // needs recovery before it can be judged.
 CheckReport CheckSegment(const Segment& segment, const LivenessProbe& alive = nullptr);
+
+// A probe over a kernel. A slot that changes hands while it is looked at counts as living.
+bool MayBeAlive(const Segment& segment, SlotIndex slot, Kernel& kernel);
 
 }  // namespace lightning

@@ -49,9 +49,9 @@ class CrashStatesTest : public testing::TestWithParam<Operation> {
     Client reader = std::move(*copy.Attach(world));
     return Content(reader);
   }
-  // Calls `visit` at each distinct crash state of `body` over `memory`, and when it is done. Returns how many there were.
-  // A store outside the control region is seen together with the next one in it: pins are hints, and nothing points to
-  // a payload before it is whole.
+  // Calls `visit` at each distinct crash state of `body` over `memory`, and when it is done. Returns how many there
+  // were. A store outside the control region is seen together with the next one in it: pins are hints, and nothing
+  // points to a payload before it is whole.
   static size_t ForEachState(const MemorySegment& memory, const std::function<void()>& body,
                              const std::function<void()>& visit) {
     std::unordered_set<uint64_t> seen;
@@ -127,15 +127,17 @@ TEST_P(CrashStatesTest, ADeathAfterAnyStoreIsHealedByTheNextClient) {
     ASSERT_TRUE(client.Recover().ok());
     Judge(scratch_, world, client, "crash state " + std::to_string(state++));
   };
-  const size_t states = ForEachState(stage_.memory, [&] { GetParam().run(stage_); }, judge);
+  const size_t states = ForEachState(
+      stage_.memory, [&] { GetParam().run(stage_); }, judge);
   EXPECT_GE(states, GetParam().name == "Get" ? 1u : 8u);
 }
 
 // Rule 6: the recoverer is a victim like any other.
 TEST_P(CrashStatesTest, ADeathOfTheRecovererAfterAnyStoreIsHealedToo) {
   std::vector<std::unique_ptr<MemorySegment>> images;
-  ForEachState(stage_.memory, [&] { GetParam().run(stage_); },
-               [&] { images.push_back(std::make_unique<MemorySegment>(stage_.memory)); });
+  ForEachState(
+      stage_.memory, [&] { GetParam().run(stage_); },
+      [&] { images.push_back(std::make_unique<MemorySegment>(stage_.memory)); });
   const size_t middle = images.size() / 2;
   const MemorySegment& image = *images[middle];
   World world;
@@ -151,7 +153,8 @@ TEST_P(CrashStatesTest, ADeathOfTheRecovererAfterAnyStoreIsHealedToo) {
     ASSERT_TRUE(client.Recover().ok());
     Judge(scratch_, second, client, "crash state " + std::to_string(middle) + ", then the recoverer's");
   };
-  const size_t states = ForEachState(image, [&] { ASSERT_TRUE(recoverer.Recover().ok()); }, judge);
+  const size_t states = ForEachState(
+      image, [&] { ASSERT_TRUE(recoverer.Recover().ok()); }, judge);
   EXPECT_GE(states, 20u);
 }
 

@@ -218,7 +218,8 @@ TEST_P(GetTest, ReadersSeeTheOldOrTheNewValueOnly) {
     const Result<Handle> handle = reader.Get("key");
     missed += !handle.ok() || !*reader.Contains("key");
     if (!handle.ok()) continue;
-    torn += handle->view().find_first_not_of(handle->view()[0]) != std::string_view::npos || handle->size() % 300 != 200;
+    torn +=
+        handle->view().find_first_not_of(handle->view()[0]) != std::string_view::npos || handle->size() % 300 != 200;
     back += handle->version() < last;
     last = handle->version();
   }

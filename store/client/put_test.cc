@@ -29,8 +29,8 @@ TEST_P(PutTest, KeysHaveOneToAThousandAndTwentyFourBytes) {
   Client client = Connect();
   EXPECT_EQ(client.Put("", "v").code(), Code::kInvalidKey);
   EXPECT_EQ(client.Put(std::string(kMaxKeySize + 1, 'k'), "v").code(), Code::kInvalidKey);
-  for (const size_t size : {size_t{1}, size_t{31}, size_t{32}, size_t{71}, size_t{72}, size_t{73}, size_t{74},
-                            size_t{1000}, kMaxKeySize}) {
+  for (const size_t size :
+       {size_t{1}, size_t{31}, size_t{32}, size_t{71}, size_t{72}, size_t{73}, size_t{74}, size_t{1000}, kMaxKeySize}) {
     const std::string key(size, 'k');
     ASSERT_TRUE(client.Put(key, test::Numbered("value of ", size)).ok()) << size;
     EXPECT_EQ(Value(client, key), test::Numbered("value of ", size));

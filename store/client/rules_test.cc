@@ -40,7 +40,8 @@ class RulesTest : public testing::TestWithParam<Operation> {
     const Geometry& g = segment_.geometry();
     const Central& central = segment_.central();
     if (offset < g.slots) {
-      const bool event = offset == segment_.OffsetOf(&central.event_head) || offset == segment_.OffsetOf(&central.subscribers);
+      const bool event =
+          offset == segment_.OffsetOf(&central.event_head) || offset == segment_.OffsetOf(&central.subscribers);
       return event ? &central.event_lock : &central.lock;
     }
     if (offset < g.buckets) return &segment_.slot(static_cast<SlotIndex>((offset - g.slots) / g.slot_stride)).lock;
@@ -100,7 +101,9 @@ TEST_P(RulesTest, Rule2EveryWriteIsLoggedBeforeItHappens) {
 // What undoing would give is at every instant what was there when the transaction began.
 TEST_P(RulesTest, Rule2UndoingAtAnyInstantGivesTheStateBefore) {
   std::string committed, wrong;
-  const auto image = [&] { return std::string(reinterpret_cast<const char*>(stage_.memory.memory()), segment_.geometry().events); };
+  const auto image = [&] {
+    return std::string(reinterpret_cast<const char*>(stage_.memory.memory()), segment_.geometry().events);
+  };
   const auto undone = [&](std::string bytes) {
     for (SlotIndex s = 0; s < segment_.geometry().max_clients; ++s) {
       const Slot& slot = segment_.slot(s);

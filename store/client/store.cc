@@ -78,12 +78,7 @@ CheckReport Store::Check(std::string_view name) {
   if (view == MAP_FAILED) return refuse("cannot map " + path + ": " + strerror(errno));
   const Segment segment(static_cast<const std::byte*>(view), *geometry);
   const std::unique_ptr<Kernel> kernel = MakeLinuxKernel(ReopenReadOnly(fd.get(), path), ScopedFd());
-  report = CheckSegment(segment, [&](SlotIndex slot) {
-    const Slot& it = segment.slot(slot);
-    const ClientIdentity identity{it.pid.Load(), it.start_time.Load(), it.namespaces.Load(), it.boot.Load()};
-    const bool known = SlotState::Decode(it.state.Load()).life != SlotLife::kAttaching;
-    return kernel->IsAlive(slot, known ? &identity : nullptr);
-  });
+  report = CheckSegment(segment, [&](SlotIndex slot) { return MayBeAlive(segment, slot, *kernel); });
   munmap(view, geometry->size);
   return report;
 }

@@ -145,8 +145,7 @@ class DamageTest : public testing::Test {
   std::string Sound() const {
     const Result<Store> store = Store::Open(path_, SmallOptions());
     Result<Client> client = store->Connect();
-    for (uint32_t i = 0; i < 40; ++i)
-      EXPECT_TRUE(client->Put(test::Numbered("key", i), std::string(i * 97, 'v')).ok());
+    for (uint32_t i = 0; i < 40; ++i) EXPECT_TRUE(client->Put(test::Numbered("key", i), std::string(i * 97, 'v')).ok());
     EXPECT_TRUE(client->Put(std::string(500, 'k'), "long").ok());
     for (uint32_t i = 0; i < 40; i += 3) EXPECT_TRUE(client->Delete(test::Numbered("key", i)).ok());
     client->Close();

@@ -30,8 +30,8 @@ TEST_P(SurveyTest, AListIsSortedAndHasThePrefix) {
   for (const char* key : {"b/2", "a", "b/10", "b", "c/1", "b/1", "B/1"}) ASSERT_TRUE(client.Put(key, "v").ok());
   ASSERT_TRUE(client.Put(std::string("b/\0x", 4), "v").ok());
   EXPECT_EQ(Keys(client, "b/"), (std::vector<std::string>{std::string("b/\0x", 4), "b/1", "b/10", "b/2"}));
-  EXPECT_EQ(Keys(client, ""), (std::vector<std::string>{"B/1", "a", "b", std::string("b/\0x", 4), "b/1", "b/10", "b/2",
-                                                        "c/1"}));
+  EXPECT_EQ(Keys(client, ""),
+            (std::vector<std::string>{"B/1", "a", "b", std::string("b/\0x", 4), "b/1", "b/10", "b/2", "c/1"}));
   EXPECT_EQ(Keys(client, "b/10"), std::vector<std::string>{"b/10"});
   EXPECT_TRUE(Keys(client, "b/100").empty());
   EXPECT_TRUE(Keys(client, std::string(2000, 'x')).empty());

@@ -25,8 +25,11 @@ constexpr uint32_t kPageGranules = kPageSize / kGranule;
 class BlockHeapTest : public testing::Test {
  protected:
   BlockHeapTest()
-      : memory_(SmallOptions()), actor_(memory_, world_, 0), window_(*actor_.gate),
-        t_(actor_.environment, window_, 0), heap_(t_) {
+      : memory_(SmallOptions()),
+        actor_(memory_, world_, 0),
+        window_(*actor_.gate),
+        t_(actor_.environment, window_, 0),
+        heap_(t_) {
     LIGHTNING_ASSERT(t_.Lock(central().lock).ok());
   }
 

@@ -17,8 +17,11 @@ using test::World;
 class CachesTest : public testing::Test {
  protected:
   CachesTest()
-      : memory_(SmallOptions()), actor_(memory_, world_, 0), window_(*actor_.gate),
-        t_(actor_.environment, window_, 0), caches_(t_) {
+      : memory_(SmallOptions()),
+        actor_(memory_, world_, 0),
+        window_(*actor_.gate),
+        t_(actor_.environment, window_, 0),
+        caches_(t_) {
     LIGHTNING_ASSERT(t_.Lock(actor_.slot().lock).ok());
     LIGHTNING_ASSERT(t_.Lock(central().lock).ok());
   }
@@ -118,9 +121,10 @@ TEST_F(CachesTest, CreditsAreMovedAndNeverMade) {
   caches_.FetchCredits();
   EXPECT_TRUE(caches_.HasCredit());
   EXPECT_EQ(sum(), SmallOptions().max_objects);
+  EXPECT_EQ(central().credits.Load(), SmallOptions().max_objects / 2) << "the next client finds some too";
+  caches_.FetchCredits(40);
+  EXPECT_EQ(central().credits.Load(), 0u) << "but who needs more gets what there is";
   caches_.FetchCredits();
-  caches_.FetchCredits();
-  EXPECT_EQ(central().credits.Load(), 0u);
   EXPECT_EQ(sum(), SmallOptions().max_objects);
   EXPECT_TRUE(caches_.GiveCredits(3));
   EXPECT_EQ(actor_.slot().credits.Load(), 3u);

@@ -94,7 +94,8 @@ TEST_F(PinsTest, AnyBytesInAClientsPageAreSurvived) {
   EXPECT_TRUE(pinned.Contains(ObjectId{~0u})) << "a value that names no object";
 }
 
-// The place where x86 reorders (rule 8): either the reader sees that the object is gone, or who retires it sees the pin.
+// The place where x86 reorders (rule 8): either the reader sees that the object is gone, or who retires it sees the
+// pin.
 TEST_F(PinsTest, EitherTheReaderOrTheReclaimerNotices) {
   PinTable pins(page(0).pins, &page(0).pins_used, kPins);
   pins.AddReference();

@@ -17,8 +17,11 @@ using test::World;
 class RetiredTest : public testing::Test {
  protected:
   RetiredTest()
-      : memory_(SmallOptions()), actor_(memory_, world_, 0), window_(*actor_.gate),
-        t_(actor_.environment, window_, 0), retired_(t_) {
+      : memory_(SmallOptions()),
+        actor_(memory_, world_, 0),
+        window_(*actor_.gate),
+        t_(actor_.environment, window_, 0),
+        retired_(t_) {
     LIGHTNING_ASSERT(t_.Lock(slot().lock).ok());
   }
   const Slot& slot() const { return actor_.slot(); }
@@ -36,7 +39,8 @@ class RetiredTest : public testing::Test {
     t_.Set(object.size, uint64_t{granules} * kGranule);
     t_.Set(object.storage, block.value);
     if (block) {
-      t_.Set(object.payload, memory_.geometry().heap + uint64_t{High(memory_.segment().block(block).extent.Load())} * 64);
+      t_.Set(object.payload,
+             memory_.geometry().heap + uint64_t{High(memory_.segment().block(block).extent.Load())} * 64);
     }
     retired_.Add(id);
     t_.Commit(1);

@@ -96,7 +96,7 @@ struct Slot {
   StateWord state;
   // Who the client is, written before `state` becomes active (rule 7).
   OwnWord pid;
-  OwnWord start_time;  // clock ticks since boot
+  OwnWord start_time;  // clock ticks since boot, with a mark of the program: kernel/linux_kernel.cc
   OwnWord namespaces;  // of pids and of time
   OwnWord boot;
   OwnWord attach_time;  // nanoseconds, for people

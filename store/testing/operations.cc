@@ -46,7 +46,9 @@ std::vector<Operation> Puts() {
       {"PutInsert", [](Stage& s) { PutKeys(s, 3); }, [](Stage& s) { Must(s.client.Put(K(3), "value").ok()); }},
       {"PutInsertGrowsTheChain", kFive, [](Stage& s) { Must(s.client.Put(K(5), "value").ok()); }},
       {"PutLongKeyAndMetadata", kFive,
-       [](Stage& s) { Must(s.client.Put(std::string(90, 'k'), "value", {AsBytes("metadata"), {}}).ok()); }},
+       [](Stage& s) {
+         Must(s.client.Put(std::string(90, 'k'), "value", {AsBytes("metadata"), {}}).ok());
+       }},
       {"PutEmpty", kFive, [](Stage& s) { Must(s.client.Put("empty", "").ok()); }},
       {"PutReplace", kFive, [](Stage& s) { Must(s.client.Put(K(2), std::string(200, 'b')).ok()); }},
       {"PutReplaceHeard",
