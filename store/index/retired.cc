@@ -78,7 +78,8 @@ uint64_t Retired::DrainRun(const PinnedObjects& pinned, uint32_t keep_locks, uin
     writes[written++] = {slot_.ids[ids + *count], id.value};
     if (granules != 0) {
       const uint64_t place = (fields.payload - segment.geometry().heap) / kGranule;
-      writes[written++] = {slot_.blocks[blocks + taken_blocks], Pack(static_cast<uint32_t>(granules), fields.block.value)};
+      writes[written++] = {slot_.blocks[blocks + taken_blocks],
+                           Pack(static_cast<uint32_t>(granules), fields.block.value)};
       writes[written++] = {slot_.places[blocks + taken_blocks], place};
       ++taken_blocks;
     }
