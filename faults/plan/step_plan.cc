@@ -100,8 +100,20 @@ class Maker {
     if (random_.Percent(50)) Victim(SetupStep::kPut, "target", RandomItem(900));
   }
 
+  // An item that no content so far shows under this key: two contents that look alike (both values empty, say) could not
+  // be told apart, and neither could an operation that has happened and one that has not.
+  Item Unlike(const std::string& key, Item item) const {
+    auto alike = [&](const Content& content) {
+      const auto at = content.find(key);
+      return at != content.end() && at->second.size == item.size && at->second.metadata_size == item.metadata_size;
+    };
+    while (alike(now_) || std::any_of(plan_.allowed.begin(), plan_.allowed.end(), alike)) ++item.size;
+    return item;
+  }
+
   void Begin() { plan_.allowed.push_back(now_); }
-  void Put(const std::string& key, const Item& item) {
+  void Put(const std::string& key, const Item& wanted) {
+    const Item item = Unlike(key, wanted);
     plan_.objects.push_back({key, item});
     plan_.touched.push_back(key);
     Begin();
@@ -159,7 +171,7 @@ class Maker {
     }
     Begin();
     for (const char* key : {"target", "fresh", "bystander"}) {
-      plan_.objects.push_back({key, RandomItem(1200)});
+      plan_.objects.push_back({key, Unlike(key, RandomItem(1200))});
       plan_.touched.push_back(key);
       now_[key] = plan_.objects.back().item;
     }
@@ -208,7 +220,7 @@ class Maker {
   // After another client was killed in its put of the same key.
   void MakeHealed() {
     AfterDeath();
-    Item item = RandomItem(2000);
+    const Item item = Unlike("target", RandomItem(2000));
     plan_.objects.push_back({"target", item});
     const size_t count = plan_.allowed.size();
     for (size_t i = 0; i < count; ++i) {
