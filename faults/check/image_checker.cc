@@ -162,12 +162,9 @@ std::string ImageChecker::JudgeContent(Client& client, const Segment& segment) {
 // Bytes of what the bystander pins and what is no longer under its key.
 uint64_t ImageChecker::PinnedRetired(const SeenContent& seen) const {
   uint64_t bytes = 0;
-  for (const std::string& key : options_.pinned) {
-    const auto before = baseline_.content.find(key);
-    if (before == baseline_.content.end()) continue;
-    const auto now = seen.find(key);
-    if (now == seen.end() || now->second.version != before->second.version)
-      bytes += BytesOf(key, before->second, false);
+  for (const PinnedObject& pinned : options_.pinned) {
+    const auto now = seen.find(pinned.key);
+    if (now == seen.end() || now->second.version != pinned.version) bytes += pinned.bytes;
   }
   return bytes;
 }
@@ -263,10 +260,8 @@ std::string ImageChecker::WriteFirst(const std::byte* image) {
   for (SlotIndex slot = 0; slot < geometry_.max_clients; ++slot)
     healed &= SlotState::Decode(segment.slot(slot).state.Load()).life == SlotLife::kFree || !copy_->world()->dead[slot];
   uint64_t pinned = 0;
-  for (const std::string& its : options_.pinned) {
-    const auto before = baseline_.content.find(its);
-    const bool touched = std::find(plan_.touched.begin(), plan_.touched.end(), its) != plan_.touched.end();
-    if (touched && before != baseline_.content.end()) pinned += BytesOf(its, before->second, false);
+  for (const PinnedObject& its : options_.pinned) {
+    if (std::find(plan_.touched.begin(), plan_.touched.end(), its.key) != plan_.touched.end()) pinned += its.bytes;
   }
   if (healed && segment.central().orphan_bytes.Load() > pinned)
     return fmt::format("{} bytes stay with the dead, though living readers pin no more than {}",

@@ -17,11 +17,17 @@ struct Baseline {
   uint64_t event_head = 0;
 };
 
+// What a living client has pinned: once it is no longer what stands under its key, it stays retired until let go.
+struct PinnedObject {
+  std::string key;
+  uint64_t version = 0;
+  uint64_t bytes = 0;  // of the heap
+};
+
 struct JudgeOptions {
   // Who is alive apart from whoever checks: the client of the plan's bystander.
   SlotIndex bystander = 0;
-  // Keys that the bystander has pinned: what is retired of them stays until it lets go.
-  std::vector<std::string> pinned;
+  std::vector<PinnedObject> pinned;  // by the bystander
 };
 
 class ImageChecker {

@@ -20,10 +20,10 @@ class ImageCheckerTest : public testing::Test {
     bystander_.emplace(std::move(*bystander));
     victim_.emplace(std::move(*victim));
     ASSERT_EQ(DoSetup(*bystander_, plan_.bystander, &held_), "");
-    ASSERT_EQ(DoSetup(*victim_, plan_.victim, &held_), "");
     JudgeOptions options;
     options.bystander = SlotOf(*bystander_);
-    options.pinned = {"bystander"};
+    options.pinned = PinnedObjects(plan_.bystander, held_);
+    ASSERT_EQ(DoSetup(*victim_, plan_.victim, &held_), "");
     checker_.emplace(plan_, memory_.segment().geometry(), options);
     ASSERT_EQ(checker_->Begin(memory_.data()), "");
   }

@@ -83,9 +83,7 @@ std::string StepEngine::Prepare(Scene& scene, const StepPlan& plan) {
   if (!error.empty()) return error;
   JudgeOptions judge;
   judge.bystander = SlotOf(*scene.bystander);
-  for (const SetupStep& step : plan.bystander) {
-    if (step.kind == SetupStep::kPin) judge.pinned.push_back(step.object.key);
-  }
+  judge.pinned = PinnedObjects(plan.bystander, scene.held);
   scene.checker.emplace(scene.plan, scene.file->segment().geometry(), std::move(judge));
   return scene.checker->Begin(scene.file->segment().view());
 }

@@ -33,6 +33,12 @@ TEST_F(StepEngineTest, ARunRepeatsItselfInstructionForInstruction) {
   EXPECT_TRUE(one.findings().empty() && two.findings().empty());
 }
 
+TEST_F(StepEngineTest, WhatTheDeadReplacedAndALivingReaderPinsIsNoLeak) {
+  StepEngine engine;
+  engine.Run("put-heals", 11223641941093393297u);  // there the dead had replaced the key that the bystander pins
+  for (const Finding& finding : engine.findings()) ADD_FAILURE() << finding.what;
+}
+
 TEST_F(StepEngineTest, StopsAtOneInstruction) {
   StepEngine engine;
   bool exact = true;

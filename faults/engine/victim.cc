@@ -156,6 +156,19 @@ std::string DoSetup(Client& client, std::span<const SetupStep> steps, Held* held
   return "";
 }
 
+std::vector<PinnedObject> PinnedObjects(std::span<const SetupStep> steps, const Held& held) {
+  std::vector<PinnedObject> pinned;
+  for (const SetupStep& step : steps) {
+    if (step.kind != SetupStep::kPin) continue;
+    const Handle& handle = held.handles.at(pinned.size());
+    Item item;
+    item.size = handle.size();
+    item.metadata_size = static_cast<uint32_t>(handle.metadata().size());
+    pinned.push_back({step.object.key, handle.version(), HeapBytes(step.object.key, item)});
+  }
+  return pinned;
+}
+
 void RunVictim(const std::string& name, uint64_t seed, const std::string& path, Isolation isolation) {
   const StepPlan plan = MakeStepPlan(name, seed);
   Options options;

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "faults/check/image_checker.h"
 #include "faults/plan/step_plan.h"
 #include "lightning/client.h"
 
@@ -18,6 +19,8 @@ struct Held {
 
 // An error text, or "".
 std::string DoSetup(Client& client, std::span<const SetupStep> steps, Held* held);
+// What `steps`, done by DoSetup, left pinned in `held`.
+std::vector<PinnedObject> PinnedObjects(std::span<const SetupStep> steps, const Held& held);
 
 // Never returns to the caller's program: ends the process with 0 when the operation went well, else 3. `error_fd` gets
 // the reason.
