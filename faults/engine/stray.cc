@@ -124,7 +124,7 @@ class Shooter {
     for (uint32_t i = 0; i < clients; ++i) {
       Result<Client> client = store_.Connect();
       if (!client.ok()) return "attaching: " + client.status().ToString();
-      for (int k = 0; k < 20; ++k) {
+      for (uint64_t k = 0; k < 20; ++k) {
         const Result<uint64_t> put = client->Put(fmt::format("stray-{}-{}", i, k), Pattern(100 + 300 * k, k));
         if (!put.ok()) return "putting: " + put.status().ToString();
       }

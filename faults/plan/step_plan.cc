@@ -100,8 +100,8 @@ class Maker {
     if (random_.Percent(50)) Victim(SetupStep::kPut, "target", RandomItem(900));
   }
 
-  // An item that no content so far shows under this key: two contents that look alike (both values empty, say) could not
-  // be told apart, and neither could an operation that has happened and one that has not.
+  // An item that no content so far shows under this key: two contents that look alike (both values empty, say) could
+  // not be told apart, and neither could an operation that has happened and one that has not.
   Item Unlike(const std::string& key, Item item) const {
     auto alike = [&](const Content& content) {
       const auto at = content.find(key);
