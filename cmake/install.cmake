@@ -7,7 +7,7 @@ set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/lightning)
 
 install(TARGETS lightning lightning_static EXPORT lightning_targets)
 install(DIRECTORY store/include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
-foreach(program lightning-store lightning-faults)
+foreach(program lightning-store lightning-faults lightning-faults-sim)
   if(TARGET ${program})
     install(TARGETS ${program})
   endif()

@@ -41,15 +41,21 @@ function(lightning_program name)
   target_link_libraries(${name} PRIVATE ${arg_LINK} Threads::Threads)
 endfunction()
 
-# lightning_tests(NAME [LINK library...]): every *_test.cc at or below this folder, in one GoogleTest executable, with
+# lightning_tests(NAME [LINK library...] [WITHOUT folder...] [ONLY folder...]): every *_test.cc at or below this folder, in one GoogleTest executable, with
 # the *_check.c that they call: C programs' view of the C API.
 # The tests find the programs they start beside their own executable; LIGHTNING_BIN_DIR names that folder too.
 function(lightning_tests name)
   if(NOT LIGHTNING_BUILD_TESTS)
     return()
   endif()
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LINK")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LINK;WITHOUT;ONLY")
   file(GLOB_RECURSE tests CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*_test.cc ${CMAKE_CURRENT_SOURCE_DIR}/*_check.c)
+  foreach(folder IN LISTS arg_ONLY)
+    list(FILTER tests INCLUDE REGEX "^${CMAKE_CURRENT_SOURCE_DIR}/${folder}/")
+  endforeach()
+  foreach(folder IN LISTS arg_WITHOUT)
+    list(FILTER tests EXCLUDE REGEX "^${CMAKE_CURRENT_SOURCE_DIR}/${folder}/")
+  endforeach()
   if(NOT tests)
     message(STATUS "${name}: no sources, no target")
     return()

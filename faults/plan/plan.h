@@ -139,6 +139,7 @@ enum class Memory : uint8_t { kTso, kSc };
 struct ScheduleStep {
   uint32_t client = 0;  // index into Plan::clients
   uint64_t points = 0;  // that it does in a row
+  uint32_t held = 0;    // stores of the one before that then stay in its store buffer, the newest; the others drain
   friend bool operator==(const ScheduleStep&, const ScheduleStep&) = default;
 };
 

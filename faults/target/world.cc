@@ -22,10 +22,10 @@ class WorldKernel final : public Kernel {
   }
   Nanoseconds Now() override { return world_->now += Nanoseconds(1000); }
   void Pause(Nanoseconds pause) override { world_->now += std::max(pause, Nanoseconds(1000)); }
-  void Wait(const std::atomic<uint32_t>&, uint32_t, Nanoseconds limit) override {
+  void Wait(const Atomic<uint32_t>&, uint32_t, Nanoseconds limit) override {
     world_->now += std::max(limit, Nanoseconds(1000));
   }
-  void WakeAll(const std::atomic<uint32_t>&) override {}
+  void WakeAll(const Atomic<uint32_t>&) override {}
   bool IsSameProcess() const override { return true; }
 
  private:

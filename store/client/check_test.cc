@@ -29,8 +29,8 @@ class Undertaker final : public Kernel {
   }
   Nanoseconds Now() override { return Nanoseconds(0); }
   void Pause(Nanoseconds) override {}
-  void Wait(const std::atomic<uint32_t>&, uint32_t, Nanoseconds) override {}
-  void WakeAll(const std::atomic<uint32_t>&) override {}
+  void Wait(const Atomic<uint32_t>&, uint32_t, Nanoseconds) override {}
+  void WakeAll(const Atomic<uint32_t>&) override {}
   bool IsSameProcess() const override { return true; }
 };
 

@@ -115,6 +115,7 @@ class Window {
   // Payload: what stands in the heap, in an event slot, or in a client page.
   std::byte* Payload(uint64_t offset, uint64_t size) {
     Touch(offset, size);
+    BeforePayload(base_ + offset, size);
     return base_ + offset;
   }
 
@@ -124,7 +125,7 @@ class Window {
   // For those two alone: everyone else's stores to a Cell would not be logged.
   void Store(const Cell& word, uint64_t value) { Raw(word)->store(value, std::memory_order_release); }
 
-  std::atomic<uint64_t>* Raw(const internal::Word& word) {
+  Atomic<uint64_t>* Raw(const internal::Word& word) {
     const auto offset = static_cast<uint64_t>(reinterpret_cast<const std::byte*>(&word) - gate_.view_);
     Touch(offset, sizeof word);
     return &reinterpret_cast<internal::Word*>(base_ + offset)->value_;

@@ -6,7 +6,7 @@
 
 namespace lightning {
 
-PinTable::PinTable(std::atomic<uint32_t>* pins, std::atomic<uint32_t>* used, uint32_t capacity)
+PinTable::PinTable(Atomic<uint32_t>* pins, Atomic<uint32_t>* used, uint32_t capacity)
     : pins_(pins), used_(used), capacity_(capacity) {
   free_.reserve(capacity);
 }
@@ -54,7 +54,7 @@ bool PinTable::DropReference() {
 void PinnedObjects::Collect(const Segment& segment) {
   ids_.clear();
   // The unlinking stores are seen by everybody before the first pin is read.
-  std::atomic_thread_fence(std::memory_order_seq_cst);
+  FullFence();
   const Geometry& g = segment.geometry();
   for (SlotIndex slot = 0; slot < segment.slots_used(); ++slot) {
     if (SlotState::Decode(segment.slot(slot).state.Load()).life == SlotLife::kFree) continue;

@@ -2,7 +2,6 @@
 // client's own, outside the gate; others take it for a hint, so that a stray write there hurts only that client.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <vector>
 
@@ -15,7 +14,7 @@ namespace lightning {
 class PinTable {
  public:
   // `pins` and `used` stand in the client's page, both zero.
-  PinTable(std::atomic<uint32_t>* pins, std::atomic<uint32_t>* used, uint32_t capacity);
+  PinTable(Atomic<uint32_t>* pins, Atomic<uint32_t>* used, uint32_t capacity);
 
   static constexpr uint32_t kNoPin = ~0u;
   // Publishes a pin with a full barrier: whoever retires the object later sees it, or this thread, looking again at the
@@ -28,8 +27,8 @@ class PinTable {
   [[nodiscard]] bool DropReference();
 
  private:
-  std::atomic<uint32_t>* const pins_;
-  std::atomic<uint32_t>* const used_;
+  Atomic<uint32_t>* const pins_;
+  Atomic<uint32_t>* const used_;
   const uint32_t capacity_;
   SpinLock lock_;  // leaving it is the last thing a thread does here: afterwards another may destroy this
   uint64_t references_ = 0;

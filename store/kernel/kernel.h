@@ -2,13 +2,13 @@
 // own in, with simulated clients and time.
 #pragma once
 
-#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
 
 #include "lightning/status.h"
+#include "store/segment/atomic.h"
 #include "store/segment/segment_file.h"
 
 namespace lightning {
@@ -47,8 +47,8 @@ class Kernel {
   // Gives up the processor for about `pause`; zero means only to let others run.
   virtual void Pause(Nanoseconds pause) = 0;
   // Sleeps while *word == expected, for at most `limit`. May return early.
-  virtual void Wait(const std::atomic<uint32_t>& word, uint32_t expected, Nanoseconds limit) = 0;
-  virtual void WakeAll(const std::atomic<uint32_t>& word) = 0;
+  virtual void Wait(const Atomic<uint32_t>& word, uint32_t expected, Nanoseconds limit) = 0;
+  virtual void WakeAll(const Atomic<uint32_t>& word) = 0;
   // False in a child that was forked after this was made.
   virtual bool IsSameProcess() const = 0;
 };
@@ -57,8 +57,5 @@ class Kernel {
 // namespaces, pid and start time decide, since a forked child may keep the lock. `liveness` is kept while attached and
 // may be read-only; `attach` is writable and kept until EndAttach.
 std::unique_ptr<Kernel> MakeLinuxKernel(ScopedFd liveness, ScopedFd attach);
-
-// A cheap clock for recency; its unit is the processor's. Needs no system call and no window.
-inline uint64_t Ticks() { return __builtin_ia32_rdtsc(); }
 
 }  // namespace lightning

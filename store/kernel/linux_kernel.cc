@@ -174,11 +174,11 @@ class LinuxKernel final : public Kernel {
     nanosleep(&time, nullptr);
   }
 
-  void Wait(const std::atomic<uint32_t>& word, uint32_t expected, Nanoseconds limit) override {
+  void Wait(const Atomic<uint32_t>& word, uint32_t expected, Nanoseconds limit) override {
     const timespec time{limit.count() / 1'000'000'000, limit.count() % 1'000'000'000};
     syscall(SYS_futex, &word, FUTEX_WAIT, expected, &time, nullptr, 0);
   }
-  void WakeAll(const std::atomic<uint32_t>& word) override {
+  void WakeAll(const Atomic<uint32_t>& word) override {
     syscall(SYS_futex, &word, FUTEX_WAKE, INT32_MAX, nullptr, nullptr, 0);
   }
 

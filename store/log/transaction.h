@@ -33,7 +33,6 @@ class LockWait {
   Status Yield(Kernel& kernel, Nanoseconds limit);
 
  private:
-  static constexpr int kSpins = 200;
   int spins_ = 0;
   Nanoseconds pause_{0};
   Nanoseconds deadline_{-1};

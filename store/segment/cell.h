@@ -10,9 +10,10 @@
 // there, are all that rule 2 needs.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <type_traits>
+
+#include "store/segment/atomic.h"
 
 namespace lightning {
 
@@ -27,8 +28,7 @@ class Word {
 
  protected:
   friend class lightning::Window;
-  std::atomic<uint64_t> value_;
-  static_assert(std::atomic<uint64_t>::is_always_lock_free);
+  Atomic<uint64_t> value_;
 };
 
 }  // namespace internal

@@ -38,7 +38,7 @@ Result<Geometry> Geometry::Compute(const Options& options) {
   g.blocks = 2 * (g.objects + kBlockCache * g.max_clients) + 2;
 
   g.slot_stride = RoundUp(sizeof(Slot), kPageSize);
-  g.client_page_stride = RoundUp(sizeof(ClientPage) + sizeof(std::atomic<uint32_t>) * uint64_t{g.max_pins}, kPageSize);
+  g.client_page_stride = RoundUp(sizeof(ClientPage) + sizeof(Atomic<uint32_t>) * uint64_t{g.max_pins}, kPageSize);
 
   uint64_t end = kPageSize;
   auto place = [&end](uint64_t bytes) {

@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "lightning/options.h"
+#include "store/segment/atomic.h"
 #include "store/segment/cell.h"
 
 namespace lightning {
@@ -208,23 +209,23 @@ struct alignas(64) EventSlot {
 
 // --- Outside the gate. A stray write here hurts only the client whose page it is: others take it for hints (rule 8).
 struct Recency {
-  std::atomic<uint32_t> object;  // ObjectId
-  std::atomic<uint32_t> padding;
-  std::atomic<uint64_t> tick;
+  Atomic<uint32_t> object;  // ObjectId
+  Atomic<uint32_t> padding;
+  Atomic<uint64_t> tick;
 };
 inline constexpr uint32_t kRecencySlots = 1024;  // direct-mapped by object index
 
 struct ClientPage {
-  std::atomic<uint32_t> pins_used;  // pins from this index on were not used since attach
-  std::atomic<uint32_t> padding;
-  std::atomic<uint64_t> gets, puts, deletes;
+  Atomic<uint32_t> pins_used;  // pins from this index on were not used since attach
+  Atomic<uint32_t> padding;
+  Atomic<uint64_t> gets, puts, deletes;
   alignas(64) Recency recency[kRecencySlots];
-  alignas(64) std::atomic<uint32_t> pins[1];  // ObjectId; Superblock::max_pins of them
+  alignas(64) Atomic<uint32_t> pins[1];  // ObjectId; Superblock::max_pins of them
 };
 
 struct alignas(64) Doorbell {
-  std::atomic<uint32_t> rung;     // futex word
-  std::atomic<uint32_t> waiting;  // not zero: somebody may sleep
+  Atomic<uint32_t> rung;     // futex word
+  Atomic<uint32_t> waiting;  // not zero: somebody may sleep
 };
 inline constexpr uint32_t kDoorbells = kPageSize / sizeof(Doorbell);
 inline constexpr uint32_t kEventDoorbell = 0;  // the others are shared out among buckets

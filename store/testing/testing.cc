@@ -45,10 +45,10 @@ class WorldKernel final : public Kernel {
       world_.now += std::max<int64_t>(pause.count(), 1000);
     }
   }
-  void Wait(const std::atomic<uint32_t>& word, uint32_t expected, Nanoseconds limit) override {
+  void Wait(const Atomic<uint32_t>& word, uint32_t expected, Nanoseconds limit) override {
     if (word.load() == expected) Pause(world_.real_time ? std::min(limit, Nanoseconds(100'000)) : limit);
   }
-  void WakeAll(const std::atomic<uint32_t>&) override {}
+  void WakeAll(const Atomic<uint32_t>&) override {}
   bool IsSameProcess() const override { return getpid() == pid_; }
 
  private:

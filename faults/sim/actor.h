@@ -1,0 +1,95 @@
+// One client of a plan: does its operations, and writes down what it meant to do and what came of it.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "faults/plan/plan.h"
+#include "faults/sim/record.h"
+#include "lightning/client.h"
+
+namespace lightning::faults {
+
+// What an actor needs of the run that it is in.
+class Stage {
+ public:
+  virtual ~Stage() = default;
+  // A time later than all before.
+  virtual uint64_t Tick() = 0;
+  virtual Result<Client> Attach(uint32_t client) = 0;
+  // Something is wrong with the store.
+  virtual void Fail(std::string what) = 0;
+  // Somebody may be stopped for longer than others wait.
+  virtual bool PatienceMayEnd() const = 0;
+  // A client is dead, and perhaps not healed yet.
+  virtual bool SomebodyDied() const = 0;
+};
+
+class Actor {
+ public:
+  Actor(uint32_t number, Stage& stage, Record& record) : number_(number), stage_(stage), record_(record) {}
+
+  void Do(const PlanOperation& operation) {
+    ++steps_;
+    DoOne(operation);
+    ++steps_;
+  }
+  // Looks at what it has pinned once more, and lets go of everything.
+  void Leave();
+  Client* client() { return client_ ? &*client_ : nullptr; }
+  bool attached() const { return client_.has_value(); }
+  uint64_t operations() const { return operations_; }
+  // Begun and ended.
+  uint64_t steps() const { return steps_; }
+
+ private:
+  struct Kept {
+    const KnownItem* item;
+    Handle handle;
+  };
+  struct Open {
+    const KnownItem* item;
+    Writer writer;
+  };
+  struct Last {
+    uint32_t key;
+    const KnownItem* item;
+    uint64_t version;
+  };
+
+  void DoOne(const PlanOperation& operation);
+  void Put(const PlanOperation& operation);
+  void Replace(const PlanOperation& operation);
+  void PutBatch(const PlanOperation& operation);
+  void Create(const PlanOperation& operation);
+  void SealOrAbort(const PlanOperation& operation);
+  void Get(const PlanOperation& operation, bool keep);
+  void Unpin(uint32_t key);
+  void Contains(const PlanOperation& operation);
+  void Delete(const PlanOperation& operation);
+  void List(const PlanOperation& operation);
+  void Other(const PlanOperation& operation);
+  void Look(const Kept& kept);
+
+  // A write begins; the returned token ends it.
+  Record::Token BeginWrite(const KnownItem* item, uint32_t batch = 0, const Last* expected = nullptr);
+  void EndWrite(Record::Token token, bool done, uint64_t version);
+  void Remember(uint32_t key, const KnownItem* item, uint64_t version);
+  // Fails unless the code is one that the operation may give.
+  void Expect(const char* what, const Status& status, std::initializer_list<Code> allowed);
+
+  const uint32_t number_;
+  Stage& stage_;
+  Record& record_;
+  std::optional<Client> client_;
+  std::deque<Kept> kept_;
+  std::vector<Open> open_;
+  std::vector<Subscription> subscriptions_;
+  std::vector<Last> last_;  // what it last saw of each key
+  uint64_t operations_ = 0, steps_ = 0;
+};
+
+}  // namespace lightning::faults

@@ -1,0 +1,65 @@
+// The bytes that everybody's death at this very instant would leave behind: every store that retired, whether or not
+// the others can see it yet. Kept beside the memory that the clients share, store by store, so that looking at a crash
+// costs no copy; and hashed as it goes, so that a state seen before is known at once.
+//
+// A check works on the image itself: what it changes is written down and taken back.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "faults/sim/words.h"
+#include "faults/target/segments.h"
+
+namespace lightning::faults {
+
+class CrashImage {
+ public:
+  CrashImage(const Geometry& geometry, const WordMap& words);
+
+  // From now on, the same bytes as `memory`; the hash begins anew.
+  void Load(const std::byte* memory);
+
+  // A store of 4 or 8 bytes. True when the state, as recovery sees it, is another now.
+  bool Write(uint64_t offset, uint32_t size, uint64_t value);
+  bool WriteBytes(uint64_t offset, const std::byte* bytes, uint64_t size);
+  uint64_t Read(uint64_t offset, uint32_t size) const;
+
+  // Equal for two images since the same Load() exactly when all words that recovery may look at are equal (but for
+  // collisions of 64 bits). An undo entry beyond its log's count, say, is no such word.
+  uint64_t hash() const { return hash_; }
+
+  // Everything written after Mark() is taken back by RollBack() to it. They nest.
+  size_t Mark() {
+    ++marks_;
+    return journal_.size();
+  }
+  void RollBack(size_t mark);
+
+  MemorySegment& memory() { return memory_; }
+  const Segment& segment() const { return memory_.segment(); }
+
+ private:
+  struct Before {
+    uint64_t offset;
+    uint64_t word;
+  };
+
+  uint64_t* Place(uint64_t offset) { return reinterpret_cast<uint64_t*>(memory_.data() + offset); }
+  bool WriteWord(uint64_t offset, uint64_t word);
+  // What the words from index `from` to `to` of a client's log, or of its list of locks, add to the hash.
+  uint64_t HashOfLog(SlotIndex slot, uint64_t from, uint64_t to) const;
+  uint64_t HashOfHeld(SlotIndex slot, uint64_t from, uint64_t to) const;
+  // What a word adds to the hash.
+  uint64_t Share(uint64_t offset, const WordInfo& info, uint64_t word) const;
+
+  const WordMap& words_;
+  const Geometry geometry_;
+  MemorySegment memory_;
+  uint64_t hash_ = 0;
+  size_t marks_ = 0;
+  std::vector<Before> journal_;
+};
+
+}  // namespace lightning::faults

@@ -1,0 +1,152 @@
+#include "faults/sim/record.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace lightning::faults {
+
+Catalogue::Catalogue(const Plan& plan) {
+  for (const PlanClient& client : plan.clients) {
+    for (const auto* program : {&client.before, &client.operations}) {
+      for (const PlanOperation& operation : *program) Add(operation);
+    }
+  }
+}
+
+void Catalogue::Add(const PlanOperation& operation) {
+  first_[&operation] = items_.size();
+  for (const NamedItem& named : operation.items) {
+    const auto [at, fresh] = numbers_.try_emplace(named.key, static_cast<uint32_t>(names_.size()));
+    if (fresh) {
+      names_.push_back(named.key);
+      by_key_.emplace_back();
+    }
+    by_key_[at->second].push_back(items_.size());
+    const Item& item = named.item;
+    items_.push_back(
+        {at->second, item, Pattern(item.size, item.tag), Pattern(item.metadata_size, MetadataTag(item.tag))});
+  }
+}
+
+const KnownItem* Catalogue::Recognise(uint32_t key, Bytes value, Bytes metadata) const {
+  const auto same = [](Bytes bytes, const std::string& known) {
+    return bytes.size() == known.size() && (known.empty() || memcmp(bytes.data(), known.data(), known.size()) == 0);
+  };
+  for (const size_t index : by_key_[key]) {
+    const KnownItem& known = items_[index];
+    if (same(value, known.value) && same(metadata, known.metadata)) return &known;
+  }
+  return nullptr;
+}
+
+void Record::Clear() {
+  for (auto& operations : keys_) operations.clear();
+  batches_ = 0;
+  may_vanish_ = false;
+}
+
+Record::Token Record::Begin(uint32_t key, const KeyOperation& operation) {
+  keys_[key].push_back(operation);
+  return {key, static_cast<uint32_t>(keys_[key].size() - 1)};
+}
+
+void Record::End(Token token, KeyOperation::State state, uint64_t now, uint64_t version) {
+  KeyOperation& operation = keys_[token.key][token.index];
+  operation.state = state;
+  operation.end = now;
+  operation.version = version;
+}
+
+std::string Record::Saw(uint32_t key, uint32_t client, uint64_t call, uint64_t now, const KnownItem* item,
+                        uint64_t version) {
+  KeyOperation read;
+  read.kind = KeyOperation::kRead;
+  read.state = KeyOperation::kDone;
+  read.client = client;
+  read.call = call;
+  read.end = now;
+  read.item = item;
+  read.version = version;
+  bool known = item == nullptr;
+  for (KeyOperation& operation : keys_[key]) {
+    if (operation.kind != KeyOperation::kWrite || operation.item != item || item == nullptr) continue;
+    known = true;
+    operation.seen = std::min(operation.seen, now);
+    if (operation.state == KeyOperation::kFailed)
+      return fmt::format("{} was read with a value whose put had answered that it failed",
+                         ShowKey(catalogue_.name(key)));
+    if (operation.state == KeyOperation::kDone && operation.version != 0 && operation.version != version)
+      return fmt::format("{} was put as version {} and read as version {}", ShowKey(catalogue_.name(key)),
+                         operation.version, version);
+  }
+  keys_[key].push_back(read);
+  if (!known)
+    return fmt::format("{} was read with a value that nobody had begun to put", ShowKey(catalogue_.name(key)));
+  return "";
+}
+
+std::string Record::JudgeKey(uint32_t key, const KnownItem* found) const {
+  // When the change that left `found` was over at the latest, for all that anyone knows; zero for the beginning.
+  uint64_t over = 0;
+  bool possible = found == nullptr;  // absent before anything happened
+  bool unsure = false;               // it may have happened at any time
+  for (const KeyOperation& operation : keys_[key]) {
+    if (operation.kind == KeyOperation::kRead || operation.state == KeyOperation::kFailed) continue;
+    const KnownItem* const left = operation.kind == KeyOperation::kWrite ? operation.item : nullptr;
+    if (left != found) continue;
+    possible = true;
+    const uint64_t end = std::min(operation.end, operation.seen);
+    unsure |= end == kNever;
+    over = std::max(over, end);
+  }
+  if (found == nullptr && may_vanish_) return "";
+  const std::string name = ShowKey(catalogue_.name(key));
+  if (!possible) return fmt::format("{} holds a value that nobody had begun to put, or whose put failed", name);
+  if (unsure) return "";
+  for (const KeyOperation& operation : keys_[key]) {
+    if (operation.kind == KeyOperation::kRead || operation.state == KeyOperation::kFailed) continue;
+    const KnownItem* const left = operation.kind == KeyOperation::kWrite ? operation.item : nullptr;
+    const bool happened = operation.state == KeyOperation::kDone || operation.seen != kNever;
+    if (left == found || !happened || operation.call <= over) continue;
+    return fmt::format("{} {}, though a {} by client {} that began later was {}", name,
+                       found == nullptr ? "is absent" : "has an old value",
+                       operation.kind == KeyOperation::kWrite ? "put" : "delete", operation.client,
+                       operation.state == KeyOperation::kDone ? "done" : "seen");
+  }
+  return "";
+}
+
+std::string Record::JudgeBatches(const std::vector<const KnownItem*>& found) const {
+  for (uint32_t key = 0; key < keys_.size(); ++key) {
+    for (const KeyOperation& operation : keys_[key]) {
+      if (operation.batch == 0 || operation.item != found[key] || operation.kind != KeyOperation::kWrite) continue;
+      // It is there. Then on its other keys stands its own value, or one that may have come later.
+      for (uint32_t other = 0; other < keys_.size(); ++other) {
+        const auto of_batch = [&](const KeyOperation& o) { return o.batch == operation.batch; };
+        if (other == key || std::none_of(keys_[other].begin(), keys_[other].end(), of_batch)) continue;
+        bool fine = found[other] == nullptr && may_vanish_;
+        for (const KeyOperation& o : keys_[other]) {
+          const KnownItem* const left = o.kind == KeyOperation::kWrite ? o.item : nullptr;
+          if (o.kind == KeyOperation::kRead || o.state == KeyOperation::kFailed || left != found[other]) continue;
+          fine |= of_batch(o) || std::min(o.end, o.seen) >= operation.call;
+        }
+        if (!fine)
+          return fmt::format("a batch is there in part: {} has its value, {} an older one",
+                             ShowKey(catalogue_.name(key)), ShowKey(catalogue_.name(other)));
+      }
+    }
+  }
+  return "";
+}
+
+std::string Record::JudgeFound(const std::vector<const KnownItem*>& found) const {
+  for (uint32_t key = 0; key < keys_.size(); ++key) {
+    std::string error = JudgeKey(key, found[key]);
+    if (!error.empty()) return error;
+  }
+  return batches_ == 0 ? "" : JudgeBatches(found);
+}
+
+}  // namespace lightning::faults

@@ -1,0 +1,99 @@
+// What the clients of one run did, written down outside the segment: each intent before its operation, each outcome
+// after it; and what of that may be found after everybody's death at this instant.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "faults/plan/plan.h"
+#include "lightning/client.h"
+
+namespace lightning::faults {
+
+// An item of the plan with its bytes, made once.
+struct KnownItem {
+  uint32_t key = 0;
+  Item item;
+  std::string value, metadata;
+};
+
+// The plan's keys and items by number.
+class Catalogue {
+ public:
+  explicit Catalogue(const Plan& plan);
+
+  size_t keys() const { return names_.size(); }
+  const std::string& name(uint32_t key) const { return names_[key]; }
+  // REQUIRES: the plan names it.
+  uint32_t Find(const std::string& key) const { return numbers_.at(key); }
+  // Of one operation, in its order.
+  const KnownItem* Of(const PlanOperation& operation, size_t item) const {
+    return &items_[first_.at(&operation) + item];
+  }
+  // Which of the items that the plan puts under this key has these bytes; null when none has.
+  const KnownItem* Recognise(uint32_t key, Bytes value, Bytes metadata) const;
+
+ private:
+  void Add(const PlanOperation& operation);
+  std::vector<std::string> names_;
+  std::map<std::string, uint32_t> numbers_;
+  std::vector<KnownItem> items_;
+  std::map<const PlanOperation*, size_t> first_;
+  std::vector<std::vector<size_t>> by_key_;
+};
+
+inline constexpr uint64_t kNever = ~uint64_t{0};
+
+// One operation on one key. Times are accesses to shared words since the beginning.
+struct KeyOperation {
+  enum Kind : uint8_t { kWrite, kDelete, kRead } kind = kWrite;
+  enum State : uint8_t { kPending, kDone, kFailed } state = kPending;  // failed: it answered that nothing happened
+  bool conditional = false;  // a write that happens only if the value is still `expected`
+  uint32_t client = 0;
+  uint64_t call = 0, end = kNever;
+  const KnownItem* item = nullptr;  // written or read; null: the key was absent
+  const KnownItem* expected = nullptr;
+  uint64_t seen = kNever;  // a write: when a reader that saw it was done
+  uint32_t batch = 0;      // writes with the same number happen together; zero: alone
+  uint64_t version = 0;
+};
+
+class Record {
+ public:
+  explicit Record(const Catalogue& catalogue) : catalogue_(catalogue), keys_(catalogue.keys()) {}
+  void Clear();
+
+  // A number by which to end it.
+  struct Token {
+    uint32_t key = 0;
+    uint32_t index = 0;
+  };
+  Token Begin(uint32_t key, const KeyOperation& operation);
+  void End(Token token, KeyOperation::State state, uint64_t now, uint64_t version);
+  // A read that is done: what it saw. An error text, or "".
+  std::string Saw(uint32_t key, uint32_t client, uint64_t call, uint64_t now, const KnownItem* item, uint64_t version);
+  uint32_t NextBatch() { return ++batches_; }
+  // From here on, a key may vanish at any time.
+  void KeysMayVanish() { may_vanish_ = true; }
+  bool keys_may_vanish() const { return may_vanish_; }
+
+  // What may be found if nothing ever happens again: `found` by key, null where absent. An error text, or "".
+  std::string JudgeFound(const std::vector<const KnownItem*>& found) const;
+
+  const std::vector<std::vector<KeyOperation>>& keys() const { return keys_; }
+  const Catalogue& catalogue() const { return catalogue_; }
+
+ private:
+  std::string JudgeKey(uint32_t key, const KnownItem* found) const;
+  std::string JudgeBatches(const std::vector<const KnownItem*>& found) const;
+
+  const Catalogue& catalogue_;
+  std::vector<std::vector<KeyOperation>> keys_;
+  uint32_t batches_ = 0;
+  bool may_vanish_ = false;
+};
+
+}  // namespace lightning::faults

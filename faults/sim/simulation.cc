@@ -1,0 +1,344 @@
+#include "faults/sim/simulation.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "store/client/core.h"
+
+namespace lightning::faults {
+namespace {
+
+constexpr Nanoseconds kMicrosecond{1000};
+
+}  // namespace
+
+// The world as the clients of one simulation see it.
+class Simulation::SimKernel final : public Kernel {
+ public:
+  SimKernel(Simulation& sim, Runner& runner, uint64_t pid) : sim_(sim), runner_(runner), pid_(pid) {}
+
+  Status Announce(uint32_t slot) override {
+    runner_.slot = static_cast<int>(slot);
+    return {};
+  }
+  void Retract(uint32_t) override { runner_.slot = -1; }
+  Status BeginAttach(Nanoseconds limit) override {
+    const Nanoseconds deadline = Now() + limit;
+    while (sim_.attacher_ != nullptr && sim_.attacher_ != &runner_) {
+      if (Now() >= deadline) return Status(Code::kTimeout, "another client attaches and does not move");
+      Pause(kMicrosecond);
+    }
+    sim_.attacher_ = &runner_;
+    return {};
+  }
+  void EndAttach() override {
+    if (sim_.attacher_ == &runner_) sim_.attacher_ = nullptr;
+  }
+  ClientIdentity Self() override { return {.pid = pid_, .start_time = 1, .namespaces = 1, .boot = 1}; }
+  bool IsAlive(uint32_t slot, const ClientIdentity* identity) override {
+    if (slot == kAttacher) return sim_.attacher_ != nullptr;
+    for (const auto& runner : sim_.runners_) {
+      const bool it = identity != nullptr ? runner->pid == identity->pid : runner->slot == static_cast<int>(slot);
+      if (it && runner->life != Life::kDead) return true;
+    }
+    return false;
+  }
+  Nanoseconds Now() override { return sim_.now_ += kMicrosecond; }
+  void Pause(Nanoseconds pause) override { Sleep(pause, nullptr); }
+  void Wait(const Atomic<uint32_t>& word, uint32_t expected, Nanoseconds limit) override {
+    sim_.DrainCurrent();
+    if (word.load() == expected) Sleep(limit, &word);
+  }
+  void WakeAll(const Atomic<uint32_t>& word) override {
+    sim_.DrainCurrent();
+    for (const auto& runner : sim_.runners_) {
+      if (runner->life == Life::kWaiting && runner->word == &word) runner->life = Life::kReady;
+    }
+  }
+  bool IsSameProcess() const override { return true; }
+
+ private:
+  void Sleep(Nanoseconds pause, const void* word) {
+    const Nanoseconds wake = sim_.now_ + std::max(pause, kMicrosecond);
+    if (sim_.scheduled_) {
+      sim_.DrainCurrent();
+      runner_.life = Life::kWaiting;
+      runner_.word = word;
+      sim_.Suspend();
+      runner_.word = nullptr;
+    }
+    sim_.now_ = std::max(sim_.now_, wake);
+  }
+
+  Simulation& sim_;
+  Runner& runner_;
+  const uint64_t pid_;
+};
+
+Options OptionsOf(const PlanSegment& segment) {
+  Options options;
+  options.max_objects = segment.max_objects;
+  options.max_clients = segment.max_clients;
+  options.max_pins = segment.max_pins;
+  options.event_slots = segment.event_slots;
+  options.eviction = segment.eviction;
+  options.hash_seed = segment.hash_seed;
+  options.isolation = segment.isolation;
+  options.size = 64 * kPageSize + segment.heap;
+  // The least that the tables need, and the heap.
+  for (;; options.size += kPageSize) {
+    const Result<Geometry> geometry = Geometry::Compute(options);
+    if (geometry.ok() && uint64_t{geometry->heap_granules} * kGranule >= segment.heap) return options;
+    LIGHTNING_ASSERT(options.size < uint64_t{1} << 40);
+  }
+}
+
+Simulation::Simulation(const Plan& plan)
+    : plan_(plan),
+      options_(OptionsOf(plan.segment)),
+      catalogue_(plan),
+      record_(catalogue_),
+      memory_(options_),
+      words_(memory_.segment(), plan.segment.eviction != Eviction::kNone),
+      image_(memory_.segment().geometry(), words_),
+      stored_(memory_.segment().geometry().size / 8) {
+  fresh_.assign(memory_.data(), memory_.data() + memory_.segment().geometry().size);
+  for (const PlanClient& client : plan.clients) AddRunner(client.name);
+  for (const PlanRecoverer& recoverer : plan.recoverers) {
+    if (FindRunner(recoverer.client) == nullptr) AddRunner(recoverer.client);
+  }
+  AddRunner("judge");
+  turns_.reserve(1024);
+}
+
+Simulation::~Simulation() {
+  shared_memory_hooks = nullptr;
+  for (const auto& runner : runners_) Reset(*runner);
+}
+
+void Simulation::AddRunner(const std::string& name) {
+  runners_.push_back(std::make_unique<Runner>());
+  runners_.back()->name = name;
+  runners_.back()->buffer.reserve(plan_.schedule.buffer + 1);
+}
+
+Simulation::Runner* Simulation::FindRunner(const std::string& name) {
+  for (const auto& runner : runners_) {
+    if (runner->name == name) return runner.get();
+  }
+  return nullptr;
+}
+
+// What it had goes, without any destructor: the segment that those would touch is about to be made anew.
+void Simulation::Reset(Runner& runner) {
+  runner.actor = nullptr;
+  runner.allocations.FreeAll();
+  runner.life = Life::kReady;
+  runner.slot = -1;
+  runner.pid = ++pids_;
+  runner.word = nullptr;
+  runner.buffer.clear();
+  runner.payload_size = 0;
+  runner.triggers.clear();
+  runner.stopped_until = 0;
+  std::fill(std::begin(runner.counts), std::end(runner.counts), 0);
+}
+
+void Simulation::Fail(std::string what) {
+  const AllocationScope scope(nullptr);
+  if (error_.empty()) error_ = std::string(what.data(), what.size());
+}
+
+Result<Client> Simulation::Attach(uint32_t number) {
+  ClientParts parts;
+  parts.gate = Gate::OverMemory(memory_.data(), memory_.segment().geometry().size);
+  parts.kernel = std::make_unique<SimKernel>(*this, *runners_[number], runners_[number]->pid);
+  parts.geometry = memory_.segment().geometry();
+  parts.path = "memory";
+  parts.lock_timeout = PatienceMayEnd() ? Nanoseconds(2'000'000) : Nanoseconds(2'000'000'000);
+  return ClientCore::AttachClient(std::move(parts));
+}
+
+void Simulation::Suspend() { current_->fiber->Suspend(); }
+
+void Simulation::Kill(Runner& runner) {
+  // What had retired arrives; nothing else ever does.
+  Drain(runner);
+  runner.life = Life::kDead;
+  if (attacher_ == &runner) attacher_ = nullptr;
+  died_ = true;
+  ++counts_.kills;
+}
+
+void Simulation::DrainCurrent() {
+  if (scheduled_) Drain(*current_);
+}
+
+void Simulation::Begin() {
+  shared_memory_hooks = nullptr;
+  for (const auto& runner : runners_) Reset(*runner);
+  pids_ = 0;
+  for (const auto& runner : runners_) runner->pid = ++pids_;
+  memcpy(memory_.data(), fresh_.data(), fresh_.size());
+  record_.Clear();
+  if (plan_.segment.eviction != Eviction::kNone) record_.KeysMayVanish();
+  error_.clear();
+  turns_.clear();
+  current_ = nullptr;
+  attacher_ = nullptr;
+  scheduled_ = observed_ = crash_pending_ = died_ = false;
+  points_ = clock_ = ticks_ = trace_ = 0;
+  now_ = Nanoseconds(1);
+}
+
+std::string Simulation::Before() {
+  const PlanOperation attach{.action = Action::kAttach, .items = {}, .amount = 0};
+  for (uint32_t number = 0; number < plan_.clients.size(); ++number) {
+    Runner& runner = *runners_[number];
+    const AllocationScope scope(&runner.allocations);
+    runner.actor = new Actor(number, *this, record_);
+    runner.actor->Do(attach);
+    if (!runner.actor->attached()) return "client " + runner.name + " could not attach";
+    for (const PlanOperation& operation : plan_.clients[number].before) runner.actor->Do(operation);
+  }
+  for (const PlanKill& kill : plan_.kills) AddTrigger(kill.client, {kill.at, Trigger::kKill, 0});
+  for (const PlanStop& stop : plan_.stops) AddTrigger(stop.client, {stop.at, Trigger::kStop, stop.points});
+  return "";
+}
+
+void Simulation::AddTrigger(const std::string& client, const Trigger& trigger) {
+  Runner* const runner = FindRunner(client);
+  if (runner != nullptr) runner->triggers.push_back(trigger);
+}
+
+Situation Simulation::Look() {
+  Situation situation;
+  situation.current = current_number_;
+  situation.points = points_;
+  uint64_t stopped = 0;
+  for (uint32_t i = 0; i < movers_; ++i) {
+    Runner& runner = *runners_[i];
+    const uint64_t bit = uint64_t{1} << i;
+    if (runner.life == Life::kStopped && points_ >= runner.stopped_until) runner.life = Life::kReady;
+    if (runner.life == Life::kReady) situation.ready |= bit;
+    if (runner.life == Life::kWaiting) situation.waiting |= bit;
+    if (runner.life == Life::kStopped) stopped |= bit;
+  }
+  // Those who are stopped until the others are done, or for longer than anything moves.
+  if ((situation.ready | situation.waiting) == 0) situation.ready = stopped;
+  situation.current_ready = current_ != nullptr && (situation.ready >> current_number_ & 1) != 0;
+  if (current_ != nullptr) situation.buffered = static_cast<uint32_t>(current_->buffer.size());
+  return situation;
+}
+
+void Simulation::RunTurn(const Turn& turn, CrashObserver* observer) {
+  if (current_ != nullptr && turn.client != current_number_) Drain(*current_, turn.held);
+  Runner& runner = *runners_[turn.client];
+  current_ = &runner;
+  current_number_ = turn.client;
+  runner.life = Life::kReady;
+  budget_ = turn.points;
+  const uint64_t begin = points_;
+  do {
+    crash_pending_ = false;
+    SetCurrentAllocations(&runner.allocations);
+    runner.fiber->Resume();
+    SetCurrentAllocations(nullptr);
+    if (crash_pending_) ShowCrash(observer);
+  } while (crash_pending_ && error_.empty() && runner.life == Life::kReady && !runner.fiber->done());
+  crash_pending_ = false;
+  if (runner.fiber->done()) {
+    if (runner.payload_size != 0)
+      image_.WriteBytes(runner.payload, memory_.data() + runner.payload, runner.payload_size);
+    runner.payload_size = 0;
+    Drain(runner);
+    runner.life = Life::kDone;
+  }
+  turns_.push_back({turn.client, points_ - begin, turn.held});
+  ++counts_.turns;
+  // Whoever waits may look again once somebody has moved.
+  for (uint32_t i = 0; points_ != begin && i < movers_; ++i) {
+    Runner& other = *runners_[i];
+    if (i != turn.client && other.life == Life::kWaiting && other.word == nullptr) other.life = Life::kReady;
+  }
+}
+
+void Simulation::ShowCrash(CrashObserver* observer) {
+  ++counts_.crash_states;
+  uint64_t progress = 0;
+  for (uint32_t i = 0; i < movers_; ++i) {
+    const Actor* const actor = runners_[i]->actor;
+    if (actor != nullptr) progress += actor->steps() * (2 * i + 1) * 0xD6E8'FEB8'6659'FD93;
+  }
+  if (!observer->IsNew(image_.hash() ^ progress)) return;
+  shared_memory_hooks = nullptr;
+  std::string error = observer->Check(image_, record_);
+  shared_memory_hooks = this;
+  if (!error.empty()) Fail("if everybody died here: " + error);
+}
+
+void Simulation::MoveAll(Strategy& strategy, CrashObserver* observer) {
+  movers_ = static_cast<uint32_t>(plan_.clients.size());
+  for (uint32_t number = 0; number < movers_; ++number) {
+    runners_[number]->fiber->Start([this, number] {
+      for (const PlanOperation& operation : plan_.clients[number].operations) runners_[number]->actor->Do(operation);
+    });
+  }
+  strategy.Begin();
+  for (;;) {
+    const Situation situation = Look();
+    if ((situation.ready | situation.waiting) == 0 || !error_.empty()) break;
+    RunTurn(strategy.Next(situation), observer);
+  }
+  current_ = nullptr;
+}
+
+// Those whom the plan names, one after the other, each killed if it says so.
+void Simulation::Recover(CrashObserver* observer) {
+  for (const PlanRecoverer& recoverer : plan_.recoverers) {
+    uint32_t number = 0;
+    while (runners_[number]->name != recoverer.client) ++number;
+    Runner& runner = *runners_[number];
+    if (runner.life == Life::kDead) continue;
+    runner.life = Life::kReady;
+    runner.triggers.clear();
+    std::fill(std::begin(runner.counts), std::end(runner.counts), 0);
+    if (recoverer.killed) runner.triggers.push_back({recoverer.at, Trigger::kKill, 0});
+    runner.fiber->Start([this, number] {
+      Runner& it = *runners_[number];
+      if (it.actor == nullptr) it.actor = new Actor(number, *this, record_);
+      it.actor->Do({.action = Action::kAttach, .items = {}, .amount = 0});
+      it.actor->Do({.action = Action::kRecover, .items = {}, .amount = 0});
+    });
+    movers_ = static_cast<uint32_t>(runners_.size());
+    while (!runner.fiber->done() && runner.life != Life::kDead && error_.empty())
+      RunTurn({number, Turn::kUntilItWaits, 0}, observer);
+    current_ = nullptr;
+  }
+}
+
+std::string Simulation::Run(Strategy& strategy, CrashObserver* observer) {
+  Begin();
+  std::string error = Before();
+  if (error.empty()) error = error_;
+  if (!error.empty()) return error;
+  image_.Load(memory_.data());
+  shared_memory_hooks = this;
+  scheduled_ = true;
+  observed_ = observer != nullptr;
+  MoveAll(strategy, observer);
+  const uint64_t points = points_;
+  const size_t turns = turns_.size();
+  if (error_.empty()) Recover(observer);
+  turns_.resize(turns);
+  for (const auto& runner : runners_) Drain(*runner);
+  scheduled_ = false;
+  shared_memory_hooks = nullptr;
+  counts_.points += points_;
+  points_ = points;
+  for (const auto& runner : runners_) counts_.operations += runner->actor != nullptr ? runner->actor->operations() : 0;
+  if (error_.empty()) error_ = JudgeEnd();
+  return error_;
+}
+
+}  // namespace lightning::faults

@@ -1,0 +1,176 @@
+// One run of a plan: its clients as fibers over one segment in memory, every access to a shared word a point at which
+// another may go on and at which a client may die.
+//
+// Memory is x86-TSO (Sewell et al. 2010): a store goes to its client's buffer first; its own later loads see it there,
+// the others see memory; a buffer drains in order, at the latest when it is full, at a locked instruction or fence, and
+// when its client asks the system for anything. What a killed client had stored still arrives. Payload (the bytes of
+// values) is written in order but never buffered.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "faults/plan/plan.h"
+#include "faults/sim/actor.h"
+#include "faults/sim/allocations.h"
+#include "faults/sim/crash_image.h"
+#include "faults/sim/fiber.h"
+#include "faults/sim/record.h"
+#include "faults/sim/strategy.h"
+#include "faults/sim/words.h"
+#include "faults/target/segments.h"
+#include "store/kernel/kernel.h"
+#include "store/segment/atomic.h"
+
+namespace lightning::faults {
+
+// Looks at a crash state; called on the thread's own stack, between two accesses. An error text, or "".
+class CrashObserver {
+ public:
+  virtual ~CrashObserver() = default;
+  // A state that `hash` tells from the others of this plan. False: seen before, no more to do.
+  virtual bool IsNew(uint64_t hash) = 0;
+  virtual std::string Check(CrashImage& image, const Record& record) = 0;
+};
+
+struct SimCounts {
+  uint64_t operations = 0, points = 0, turns = 0, crash_states = 0, kills = 0, stores = 0;
+};
+
+class Simulation final : private SharedMemoryHooks, private Stage {
+ public:
+  // `plan` outlives this. REQUIRES: a plan that fits (plan_text.h checks).
+  explicit Simulation(const Plan& plan);
+  ~Simulation() override;
+
+  // The plan once, under this strategy. What is wrong, or "". With `observer`, every crash state is shown to it.
+  std::string Run(Strategy& strategy, CrashObserver* observer);
+
+  const SimCounts& counts() const { return counts_; }  // over all runs
+  uint64_t points() const { return points_; }          // of the last run
+  const std::vector<ScheduleStep>& turns() const { return turns_; }
+  // Of all that was loaded and stored in the last run, by whom and in which order: equal for equal runs.
+  uint64_t trace() const { return trace_; }
+  const Catalogue& catalogue() const { return catalogue_; }
+  const Record& record() const { return record_; }
+  // Offsets of the words that were ever stored to.
+  const std::vector<bool>& stored() const { return stored_; }
+
+ private:
+  class SimKernel;
+  enum class Life : uint8_t { kReady, kWaiting, kStopped, kDone, kDead };
+
+  struct BufferedStore {
+    uint64_t offset;
+    uint64_t value;
+    uint32_t size;
+  };
+  struct Trigger {
+    Moment at;
+    enum { kKill, kStop } what;
+    uint64_t points;  // of a stop
+  };
+  // One client: of the plan, or a recoverer that comes later.
+  struct Runner {
+    std::string name;
+    Life life = Life::kReady;
+    std::unique_ptr<Fiber> fiber = std::make_unique<Fiber>();
+    Allocations allocations;
+    Actor* actor = nullptr;  // owned; its memory is the allocations'
+    uint64_t pid = 0;
+    int slot = -1;  // that it has announced
+    Nanoseconds wake{0};
+    const void* word = nullptr;  // that it waits for
+    std::vector<BufferedStore> buffer;
+    uint64_t payload = 0, payload_size = 0;  // being written in place
+    std::vector<Trigger> triggers;
+    uint64_t counts[12] = {};    // by Moment::Unit
+    uint64_t stopped_until = 0;  // points of all
+  };
+
+  // SharedMemoryHooks.
+  uint64_t Load(const void* place, uint32_t size) override;
+  void Store(void* place, uint32_t size, uint64_t value) override;
+  uint64_t Exchange(void* place, uint32_t size, uint64_t value) override;
+  uint64_t FetchAdd(void* place, uint32_t size, uint64_t value) override;
+  uint64_t CompareExchange(void* place, uint32_t size, uint64_t expected, uint64_t desired) override;
+  void Fence() override;
+  void Payload(void* place, uint64_t size) override;
+  uint64_t Ticks() override { return ++ticks_; }
+
+  // Stage.
+  uint64_t Tick() override { return ++clock_; }
+  Result<Client> Attach(uint32_t client) override;
+  void Fail(std::string what) override;
+  bool PatienceMayEnd() const override { return !plan_.stops.empty(); }
+  bool SomebodyDied() const override { return died_; }
+
+  // Before and after what the strategy decides.
+  void Begin();
+  std::string Before();
+  void MoveAll(Strategy& strategy, CrashObserver* observer);
+  void Recover(CrashObserver* observer);
+  std::string JudgeEnd();
+  std::string JudgeKeys(Client& client);
+  void Reset(Runner& runner);
+  void AddRunner(const std::string& name);
+  Runner* FindRunner(const std::string& name);
+  void AddTrigger(const std::string& client, const Trigger& trigger);
+
+  // Moving.
+  void RunTurn(const Turn& turn, CrashObserver* observer);
+  void ShowCrash(CrashObserver* observer);
+  Situation Look();
+  void Suspend();
+  void Kill(Runner& runner);
+  void DrainCurrent();
+
+  // Accesses by the current client.
+  void Point(uint64_t offset);
+  uint64_t LockedBegin(const void* place, uint32_t size, uint64_t* offset);
+  void LockedStore(uint64_t offset, uint32_t size, uint64_t value);
+  void Retire(uint64_t offset, uint32_t size, uint64_t value);
+  void Commit(const BufferedStore& store);
+  void Drain(Runner& runner, size_t keep = 0);
+  void FinishPayload(Runner& runner);
+  void CheckUndo(uint64_t offset, const WordInfo& info, uint64_t value);
+  void Count(Moment::Unit unit);
+  void CountStore(uint64_t offset, const WordInfo& info, uint64_t before, uint64_t value);
+  uint64_t OffsetOf(const void* place) const {
+    return static_cast<uint64_t>(static_cast<const std::byte*>(place) - memory_.data());
+  }
+  uint64_t Raw(uint64_t offset, uint32_t size) const;
+
+  const Plan& plan_;
+  const Options options_;
+  const Catalogue catalogue_;
+  Record record_;
+  MemorySegment memory_;
+  const WordMap words_;
+  CrashImage image_;
+  std::vector<std::byte> fresh_;                  // the segment as it is made
+  std::vector<std::unique_ptr<Runner>> runners_;  // the plan's clients, then recoverers, then the judge
+  uint32_t movers_ = 0;                           // of these the first so many move
+  uint64_t pids_ = 0;
+  Runner* current_ = nullptr;
+  uint32_t current_number_ = 0;
+  Runner* attacher_ = nullptr;
+  bool scheduled_ = false;  // points count, and others may go on there
+  bool observed_ = false;
+  bool crash_pending_ = false;
+  bool died_ = false;
+  uint64_t budget_ = 0;
+  uint64_t points_ = 0, clock_ = 0, ticks_ = 0, trace_ = 0;
+  Nanoseconds now_{1};
+  std::string error_;
+  std::vector<ScheduleStep> turns_;
+  std::vector<bool> stored_;
+  SimCounts counts_;
+};
+
+// What a plan's segment is made with.
+Options OptionsOf(const PlanSegment& segment);
+
+}  // namespace lightning::faults

@@ -1,0 +1,60 @@
+// When all have done what they would, or are dead: heals what is left, and judges it.
+#include <fmt/format.h>
+
+#include "faults/sim/accounts.h"
+#include "faults/sim/simulation.h"
+
+namespace lightning::faults {
+
+std::string Simulation::JudgeKeys(Client& client) {
+  std::vector<const KnownItem*> found(catalogue_.keys());
+  uint64_t there = 0;
+  for (uint32_t key = 0; key < catalogue_.keys(); ++key) {
+    const std::string& name = catalogue_.name(key);
+    const uint64_t call = Tick();
+    const Result<Handle> handle = client.Get(name);
+    if (handle.code() == Code::kNotFound) {
+      // Nothing else may be known of it: the judgement of what was found says whether it may be absent.
+      if (!record_.keys_may_vanish()) record_.Saw(key, movers_, call, Tick(), nullptr, 0);
+      continue;
+    }
+    if (!handle.ok())
+      return fmt::format("at the end, reading {} failed: {}", ShowKey(name), handle.status().ToString());
+    found[key] = catalogue_.Recognise(key, handle->bytes(), handle->metadata());
+    if (found[key] == nullptr) return fmt::format("at the end, {} has bytes that nobody ever put", ShowKey(name));
+    std::string error = record_.Saw(key, movers_, call, Tick(), found[key], handle->version());
+    if (!error.empty()) return "at the end, " + error;
+    ++there;
+  }
+  std::string error = record_.JudgeFound(found);
+  if (!error.empty()) return "at the end, " + error;
+  const Result<std::vector<ObjectInfo>> list = client.List();
+  if (!list.ok()) return "at the end, List failed: " + list.status().ToString();
+  if (list->size() != there)
+    return fmt::format("at the end, {} keys can be read and {} are listed", there, list->size());
+  return "";
+}
+
+std::string Simulation::JudgeEnd() {
+  // Who lives on lets go of what it has, so that what stays behind is the dead's.
+  for (uint32_t number = 0; number + 1 < runners_.size(); ++number) {
+    Runner& runner = *runners_[number];
+    if (runner.life == Life::kDead || runner.actor == nullptr) continue;
+    const AllocationScope scope(&runner.allocations);
+    runner.actor->Leave();
+    runner.slot = -1;
+  }
+  if (!error_.empty()) return error_;
+  const auto judge = static_cast<uint32_t>(runners_.size() - 1);
+  Result<Client> client = Attach(judge);
+  if (!client.ok()) return "at the end, attaching failed: " + client.status().ToString();
+  const Result<RecoveryReport> report = client->Recover();
+  if (!report.ok()) return "at the end, Recover failed: " + report.status().ToString();
+  std::string error = JudgeKeys(*client);
+  if (!error.empty()) return error;
+  client->Close();
+  error = JudgeAccounts(memory_.segment());
+  return error.empty() ? "" : "at the end, " + error;
+}
+
+}  // namespace lightning::faults

@@ -1,0 +1,240 @@
+// Accesses to shared words: what they see, what they leave, and what they are steps of.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "faults/sim/simulation.h"
+
+namespace lightning::faults {
+namespace {
+
+// Far more than any plan takes: clients that wait for each other for ever.
+constexpr uint64_t kTooMany = 3'000'000;
+
+uint64_t Mixed(uint64_t hash, uint64_t word) { return (hash ^ word) * 0x9E37'79B9'7F4A'7C15 + (hash >> 29); }
+
+}  // namespace
+
+uint64_t Simulation::Raw(uint64_t offset, uint32_t size) const {
+  uint64_t value = 0;
+  memcpy(&value, memory_.segment().bytes(offset), size);
+  return value;
+}
+
+// A switch just before an access to what nobody but its own client looks at (its log, while it lives) cannot be told
+// from one before the next access that others do see. So those are no points; every store is a crash point all the
+// same.
+void Simulation::Point(uint64_t offset) {
+  if (!scheduled_) return;
+  Runner& runner = *current_;
+  if (runner.payload_size != 0) FinishPayload(runner);
+  const WordInfo& info = words_.At(offset);
+  if (static_cast<int>(info.slot) == runner.slot) {
+    switch (info.kind) {
+      case WordKind::kIgnored:
+      case WordKind::kLogOffset:
+      case WordKind::kLogOld:
+      case WordKind::kLogCount:
+      case WordKind::kHeld:
+      case WordKind::kHeldCount:
+        return;
+      default:
+        break;
+    }
+  }
+  if (budget_ == 0 || !error_.empty()) Suspend();
+  --budget_;
+  if (++points_ > kTooMany) {
+    Fail("the clients wait for each other for ever");
+    Kill(runner);
+    Suspend();
+  }
+  Count(Moment::kPoint);
+}
+
+void Simulation::Count(Moment::Unit unit) {
+  Runner& runner = *current_;
+  const uint64_t count = ++runner.counts[unit];
+  if (runner.triggers.empty()) return;
+  for (const Trigger& trigger : runner.triggers) {
+    if (trigger.at.unit != unit || trigger.at.number != count) continue;
+    if (trigger.what == Trigger::kKill) {
+      Kill(runner);
+    } else {
+      Drain(runner);
+      runner.life = Life::kStopped;
+      runner.stopped_until = trigger.points == 0 ? ~uint64_t{0} : points_ + trigger.points;
+    }
+    Suspend();
+    return;
+  }
+}
+
+void Simulation::CountStore(uint64_t, const WordInfo& info, uint64_t before, uint64_t value) {
+  switch (info.kind) {
+    case WordKind::kLogOld:
+      Count(Moment::kLogEntry);
+      break;
+    case WordKind::kLogCount:
+      Count(value == 0 ? Moment::kCommit : Moment::kLogCount);
+      break;
+    case WordKind::kLock:
+      Count(High(value) != 0 ? Moment::kLock : Moment::kUnlock);
+      break;
+    case WordKind::kPin:
+      Count(value != 0 ? Moment::kPin : Moment::kUnpin);
+      break;
+    case WordKind::kState: {
+      const SlotLife life = SlotState::Decode(value).life;
+      if (life == SlotLife::kRecovering) Count(Moment::kClaim);
+      if (life == SlotLife::kRolledBack || life == SlotLife::kFree) Count(Moment::kRelease);
+      break;
+    }
+    default:
+      break;
+  }
+  if (before != value) Count(Moment::kStore);
+}
+
+// Rules 1 and 2, whatever recovery would make of it: a word of shared control state changes only while some undo log
+// says what it was. A store that puts back what a log says is an undo.
+void Simulation::CheckUndo(uint64_t offset, const WordInfo& info, uint64_t value) {
+  if (info.kind != WordKind::kCell && info.kind != WordKind::kSlotCell) return;
+  const uint64_t before = image_.Read(offset, 8);
+  const Geometry& g = image_.segment().geometry();
+  const auto covers = [&](SlotIndex slot) {
+    const uint64_t base = g.SlotOffset(slot);
+    const uint64_t count = std::min<uint64_t>(image_.Read(base + offsetof(Slot, log_count), 8), kLogCapacity);
+    for (uint64_t i = count; i-- > 0;) {
+      const uint64_t at = base + offsetof(Slot, log) + i * sizeof(LogEntry);
+      if (image_.Read(at, 8) != offset) continue;
+      const uint64_t old = image_.Read(at + 8, 8);
+      if (old == before || old == value) return true;
+    }
+    return false;
+  };
+  if (current_->slot >= 0 && covers(static_cast<SlotIndex>(current_->slot))) return;
+  for (SlotIndex slot = 0; slot < g.max_clients; ++slot) {
+    if (covers(slot)) return;
+  }
+  const AllocationScope scope(nullptr);
+  Fail(fmt::format("client {} changed {} at offset {} from {:#x} to {:#x}, and no undo log says what it was",
+                   current_->name, WordKindName(info.kind), offset, before, value));
+}
+
+// A store has happened as far as its own client can tell.
+void Simulation::Retire(uint64_t offset, uint32_t size, uint64_t value) {
+  if (!scheduled_) return;
+  const WordInfo& info = words_.At(offset);
+  CheckUndo(offset, info, value);
+  const uint64_t before = image_.Read(offset, size);
+  const bool changed = image_.Write(offset, size, value);
+  stored_[offset / 8] = true;
+  ++counts_.stores;
+  trace_ = Mixed(trace_, offset ^ value << 20 ^ current_number_);
+  if (changed && observed_) {
+    crash_pending_ = true;
+    Suspend();
+  }
+  CountStore(offset, info, before, value);
+}
+
+void Simulation::Commit(const BufferedStore& store) {
+  std::byte* const place = memory_.data() + store.offset;
+  if (store.size == 8) {
+    memcpy(place, &store.value, 8);
+  } else {
+    memcpy(place, &store.value, 4);
+  }
+}
+
+void Simulation::Drain(Runner& runner, size_t keep) {
+  if (runner.buffer.size() <= keep) return;
+  const size_t count = runner.buffer.size() - keep;
+  for (size_t i = 0; i < count; ++i) Commit(runner.buffer[i]);
+  runner.buffer.erase(runner.buffer.begin(), runner.buffer.begin() + static_cast<std::ptrdiff_t>(count));
+}
+
+void Simulation::FinishPayload(Runner& runner) {
+  const uint64_t size = std::exchange(runner.payload_size, 0);
+  const bool changed = image_.WriteBytes(runner.payload, memory_.data() + runner.payload, size);
+  if (!changed || !observed_) return;
+  crash_pending_ = true;
+  Suspend();
+}
+
+uint64_t Simulation::Load(const void* place, uint32_t size) {
+  const uint64_t offset = OffsetOf(place);
+  Point(offset);
+  const std::vector<BufferedStore>& buffer = current_->buffer;
+  for (size_t i = buffer.size(); i-- > 0;) {
+    if (buffer[i].offset == offset) return buffer[i].value;
+  }
+  const uint64_t value = Raw(offset, size);
+  trace_ = Mixed(trace_, offset ^ value << 20);
+  return value;
+}
+
+void Simulation::Store(void* place, uint32_t size, uint64_t value) {
+  const uint64_t offset = OffsetOf(place);
+  Point(offset);
+  Runner& runner = *current_;
+  if (plan_.schedule.memory == Memory::kSc || plan_.schedule.buffer == 0) {
+    Commit({offset, value, size});
+  } else {
+    if (runner.buffer.size() >= plan_.schedule.buffer) Drain(runner, plan_.schedule.buffer - 1);
+    runner.buffer.push_back({offset, value, size});
+  }
+  Retire(offset, size, value);
+}
+
+uint64_t Simulation::LockedBegin(const void* place, uint32_t size, uint64_t* offset) {
+  *offset = OffsetOf(place);
+  Point(*offset);
+  Drain(*current_);
+  return Raw(*offset, size);
+}
+
+void Simulation::LockedStore(uint64_t offset, uint32_t size, uint64_t value) {
+  Commit({offset, value, size});
+  Retire(offset, size, value);
+}
+
+uint64_t Simulation::Exchange(void* place, uint32_t size, uint64_t value) {
+  uint64_t offset = 0;
+  const uint64_t before = LockedBegin(place, size, &offset);
+  LockedStore(offset, size, value);
+  return before;
+}
+
+uint64_t Simulation::FetchAdd(void* place, uint32_t size, uint64_t value) {
+  uint64_t offset = 0;
+  const uint64_t before = LockedBegin(place, size, &offset);
+  LockedStore(offset, size, before + value);
+  return before;
+}
+
+uint64_t Simulation::CompareExchange(void* place, uint32_t size, uint64_t expected, uint64_t desired) {
+  uint64_t offset = 0;
+  const uint64_t before = LockedBegin(place, size, &offset);
+  trace_ = Mixed(trace_, offset ^ before << 20);
+  if (before == expected) LockedStore(offset, size, desired);
+  return before;
+}
+
+void Simulation::Fence() {
+  if (scheduled_) Drain(*current_);
+}
+
+void Simulation::Payload(void* place, uint64_t size) {
+  const uint64_t offset = OffsetOf(place);
+  if (offset >= memory_.segment().geometry().size) return;  // a private buffer
+  Point(offset);
+  if (!scheduled_) return;
+  Drain(*current_);
+  current_->payload = offset;
+  current_->payload_size = size;
+}
+
+}  // namespace lightning::faults

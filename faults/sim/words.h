@@ -1,0 +1,58 @@
+// What each word of a segment means to the harness: whether a crash can be told by it, what a store to it is a step of,
+// and whose it is. One look by offset, made once for a geometry.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "store/segment/segment.h"
+
+namespace lightning::faults {
+
+enum class WordKind : uint8_t {
+  kIgnored,    // recovery never looks at it: counters, clocks, doorbells
+  kConstant,   // the superblock, padding
+  kCell,       // shared control state: only logged writes (rule 1)
+  kSlotCell,   // the same, but of one client's slot
+  kLogOffset,  // an undo entry's two words
+  kLogOld,
+  kLogCount,
+  kHeld,  // the list of locks a client may hold
+  kHeldCount,
+  kLock,
+  kState,      // a slot's life
+  kSlotsUsed,  // how many slots were ever used
+  kIdentity,   // who a client is
+  kEvent,      // an event slot's words, its key included
+  kPin,        // two pins
+  kPinsUsed,
+  kPayload,  // bytes of the heap
+};
+
+struct WordInfo {
+  WordKind kind = WordKind::kPayload;
+  uint8_t slot = 0;    // of a client, where it belongs to one
+  uint16_t index = 0;  // of a log entry or a held lock
+};
+
+class WordMap {
+ public:
+  // REQUIRES: at most 256 client slots.
+  WordMap(const Segment& segment, bool ticks_matter);
+
+  // `offset`: in bytes, of any byte of the word.
+  const WordInfo& At(uint64_t offset) const { return offset < heap_ ? words_[offset / 8] : payload_; }
+
+ private:
+  void Set(uint64_t begin, uint64_t end, WordKind kind, SlotIndex slot = 0);
+  void AddSlots(const Geometry& g);
+  void AddTables(const Segment& segment, bool ticks_matter);
+
+  uint64_t heap_ = 0;
+  std::vector<WordInfo> words_;
+  const WordInfo payload_{};
+};
+
+const char* WordKindName(WordKind kind);
+
+}  // namespace lightning::faults
