@@ -18,5 +18,6 @@ void AddStep(CLI::App& app, Command* command);
 void AddKills(CLI::App& app, Command* command);
 void AddStray(CLI::App& app, Command* command);
 void AddOps(CLI::App& app, Command* command);
+void AddPlan(CLI::App& app, Command* command);
 
 }  // namespace lightning::faults

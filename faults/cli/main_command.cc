@@ -18,6 +18,7 @@ int Main(int argc, char** argv) {
   AddKills(app, &command);
   AddStray(app, &command);
   AddOps(app, &command);
+  AddPlan(app, &command);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
