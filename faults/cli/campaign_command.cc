@@ -107,7 +107,7 @@ int RunMutantsAlone(const std::vector<std::string>& only, bool quiet) {
 
 }  // namespace
 
-void AddCampaign(CLI::App& app, Action* action) {
+void AddCampaign(CLI::App& app, Command* command) {
   auto options = std::make_shared<CampaignOptions>();
   CLI::App* campaign =
       app.add_subcommand("campaign", "All parts: stray writes, random operations, kills, every instruction");
@@ -121,14 +121,14 @@ void AddCampaign(CLI::App& app, Action* action) {
   campaign->add_flag("--verbose", options->verbose, "Prints the JSON object too");
   campaign->add_flag("--quiet", options->quiet, "No progress");
   campaign->footer("Example: lightning-faults campaign --seconds 60 --seed 7 --json campaign.json");
-  campaign->callback([=] { *action = [=] { return RunCampaign(*options); }; });
+  campaign->callback([=] { *command = [=] { return RunCampaign(*options); }; });
 
   auto only = std::make_shared<std::vector<std::string>>();
   CLI::App* mutants = app.add_subcommand("mutants", "Plant known bugs in copies of the sources, and catch them");
   mutants->add_option("--only", *only, "Only these, by name");
   mutants->add_flag("--quiet", options->quiet, "No progress");
   mutants->footer("Example: lightning-faults mutants --only log-after-store");
-  mutants->callback([=] { *action = [=] { return RunMutantsAlone(*only, options->quiet); }; });
+  mutants->callback([=] { *command = [=] { return RunMutantsAlone(*only, options->quiet); }; });
 }
 
 }  // namespace lightning::faults

@@ -11,12 +11,13 @@ inline constexpr int kWell = 0, kFound = 1, kUsage = 2, kCannotRun = 77;
 
 int Main(int argc, char** argv);
 
-// Each adds its subcommand; `*action` becomes what runs when it was chosen.
-using Action = std::function<int()>;
-void AddCampaign(CLI::App& app, Action* action);
-void AddStep(CLI::App& app, Action* action);
-void AddKills(CLI::App& app, Action* action);
-void AddStray(CLI::App& app, Action* action);
-void AddOps(CLI::App& app, Action* action);
+// Each adds its subcommand; `*command` becomes what runs when it was chosen.
+using Command = std::function<int()>;
+void AddCampaign(CLI::App& app, Command* command);
+void AddStep(CLI::App& app, Command* command);
+void AddKills(CLI::App& app, Command* command);
+void AddStray(CLI::App& app, Command* command);
+void AddOps(CLI::App& app, Command* command);
+void AddPlan(CLI::App& app, Command* command);
 
 }  // namespace lightning::faults

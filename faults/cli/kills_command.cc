@@ -32,7 +32,7 @@ int RunKills(const KillsOptions& options) {
 
 }  // namespace
 
-void AddKills(CLI::App& app, Action* action) {
+void AddKills(CLI::App& app, Command* command) {
   auto options = std::make_shared<KillsOptions>();
   CLI::App* kills = app.add_subcommand("kills", "Kill processes that work at full speed");
   kills->add_option("--seed", options->seed,
@@ -41,7 +41,7 @@ void AddKills(CLI::App& app, Action* action) {
   kills->add_option("--seconds", options->seconds, "How long");
   kills->add_flag("--quiet", options->quiet, "No progress");
   kills->footer("Example: lightning-faults kills --seconds 60 --mode mprotect");
-  kills->callback([=] { *action = [=] { return RunKills(*options); }; });
+  kills->callback([=] { *command = [=] { return RunKills(*options); }; });
 }
 
 }  // namespace lightning::faults

@@ -12,19 +12,20 @@ int Main(int argc, char** argv) {
       "Example: lightning-faults campaign --seconds 60 --seed 7 --json campaign.json\n"
       "Exit status: 0 nothing was found, 1 a failure was found, 2 wrong usage, 77 cannot run here.");
   app.require_subcommand(1);
-  Action action;
-  AddCampaign(app, &action);
-  AddStep(app, &action);
-  AddKills(app, &action);
-  AddStray(app, &action);
-  AddOps(app, &action);
+  Command command;
+  AddCampaign(app, &command);
+  AddStep(app, &command);
+  AddKills(app, &command);
+  AddStray(app, &command);
+  AddOps(app, &command);
+  AddPlan(app, &command);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kWell : kUsage;
   }
   try {
-    return action();
+    return command();
   } catch (const std::exception& error) {
     fprintf(stderr, "lightning-faults: %s\n", error.what());
     return kFound;

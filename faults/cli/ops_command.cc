@@ -54,7 +54,7 @@ int RunOps(const OpsOptions& options) {
 
 }  // namespace
 
-void AddOps(CLI::App& app, Action* action) {
+void AddOps(CLI::App& app, Command* command) {
   auto options = std::make_shared<OpsOptions>();
   CLI::App* ops = app.add_subcommand("ops", "Run random operations against the model");
   ops->add_option("--seed", options->seed, "What everything follows from");
@@ -65,7 +65,7 @@ void AddOps(CLI::App& app, Action* action) {
   ops->add_option("--only", options->only, "Only these operations of the first segment, by number")->delimiter(',');
   ops->add_flag("--quiet", options->quiet, "No progress");
   ops->footer("Example: lightning-faults ops --seed 7 --over memory --episodes 1 --operations 10000");
-  ops->callback([=] { *action = [=] { return RunOps(*options); }; });
+  ops->callback([=] { *command = [=] { return RunOps(*options); }; });
 }
 
 }  // namespace lightning::faults

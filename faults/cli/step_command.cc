@@ -50,7 +50,7 @@ int RunStep(const StepOptions& options) {
 
 }  // namespace
 
-void AddStep(CLI::App& app, Action* action) {
+void AddStep(CLI::App& app, Command* command) {
   auto options = std::make_shared<StepOptions>();
   CLI::App* step = app.add_subcommand("step", "Kill a client at every instruction of each operation");
   step->add_option("--op", options->op, "Only this operation");
@@ -62,7 +62,7 @@ void AddStep(CLI::App& app, Action* action) {
   step->add_flag("--list", options->list, "Names the operations");
   step->add_flag("--quiet", options->quiet, "No progress");
   step->footer("Example: lightning-faults step --op put-replace --seed 7 --at 1234");
-  step->callback([=] { *action = [=] { return RunStep(*options); }; });
+  step->callback([=] { *command = [=] { return RunStep(*options); }; });
 
   // What the step engine starts under ptrace; nobody's to call.
   CLI::App* victim = app.add_subcommand("victim")->group("");
@@ -74,7 +74,7 @@ void AddStep(CLI::App& app, Action* action) {
     Isolation isolation;
     if (IsStepName(options->op) && ParseIsolation(options->mode.c_str(), &isolation))
       RunVictim(options->op, options->seed, options->path, isolation);
-    *action = [] { return kUsage; };
+    *command = [] { return kUsage; };
   });
 }
 

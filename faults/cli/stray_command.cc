@@ -34,7 +34,7 @@ int RunStray(const StrayOptions& options) {
 
 }  // namespace
 
-void AddStray(CLI::App& app, Action* action) {
+void AddStray(CLI::App& app, Command* command) {
   auto options = std::make_shared<StrayOptions>();
   CLI::App* stray = app.add_subcommand("stray", "Fire stray writes from outside a window");
   stray->add_option("--seed", options->seed, "Where they go");
@@ -42,7 +42,7 @@ void AddStray(CLI::App& app, Action* action) {
   stray->add_option("--seconds", options->seconds, "How long");
   stray->add_flag("--quiet", options->quiet, "No progress");
   stray->footer("Example: lightning-faults stray --seconds 10 --mode mprotect");
-  stray->callback([=] { *action = [=] { return RunStray(*options); }; });
+  stray->callback([=] { *command = [=] { return RunStray(*options); }; });
 }
 
 }  // namespace lightning::faults

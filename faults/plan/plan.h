@@ -1,6 +1,6 @@
 // One run of the harness, whole: the segment, what each client does, in which order they move, who is killed or stopped
-// where, what is written astray, and who recovers. Every engine runs it; a seed expands to one; a failure is one; it has
-// a readable text form (plan_text.h, docs/plan-format.md) from which it can be replayed exactly.
+// where, what is written astray, and who recovers. Every engine runs it; a seed expands to one; a failure is one; it
+// has a readable text form (plan_text.h, docs/plan-format.md) from which it can be replayed exactly.
 #pragma once
 
 #include <cstdint>

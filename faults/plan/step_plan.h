@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "faults/model/content.h"
+#include "faults/plan/plan.h"
 #include "lightning/options.h"
 
 namespace lightning::faults {
@@ -26,11 +26,6 @@ enum class StepKind : uint8_t {
   kAttach,
   kDetach,
   kRecover,
-};
-
-struct NamedItem {
-  std::string key;
-  Item item;
 };
 
 // One thing that a client does before the stepped operation.
