@@ -292,6 +292,10 @@ class Parser {
       ScheduleStep step;
       step.client = static_cast<uint32_t>(KnownClient());
       step.points = reader_.Number("the number of points", 0, kAny64);
+      if (reader_.NextIs(PlanToken::kWord)) {
+        reader_.ExpectWord("held");
+        step.held = reader_.Number32("the number of stores", 0, 1'000'000);
+      }
       reader_.EndLine();
       schedule.steps.push_back(step);
     }

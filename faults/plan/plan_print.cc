@@ -131,7 +131,10 @@ class Printer {
     if (schedule.buffer != usual.buffer) line += fmt::format(" buffer {}", schedule.buffer);
     if (schedule.strategy != Schedule::kReplay) return Line("{}", line);
     Open("{} {{", line);
-    for (const ScheduleStep& step : schedule.steps) Line("run {} {}", clients.at(step.client).name, step.points);
+    for (const ScheduleStep& step : schedule.steps) {
+      Line("run {} {}{}", clients.at(step.client).name, step.points,
+           step.held != 0 ? fmt::format(" held {}", step.held) : "");
+    }
     Close();
   }
 

@@ -50,7 +50,7 @@ namespace {
 
 void* Allocate(size_t size) {
   auto* block = static_cast<Block*>(std::malloc(sizeof(Block) + size));
-  if (block == nullptr) std::abort();
+  if (block == nullptr) std::abort();  // as the machine is: no test has so much
   new (block) Block;
   if (current != nullptr) {
     // The list's head is its first member.
@@ -74,6 +74,8 @@ void Release(void* place) {
 
 void* operator new(size_t size) { return lightning::faults::Allocate(size); }
 void* operator new[](size_t size) { return lightning::faults::Allocate(size); }
+void* operator new(size_t size, const std::nothrow_t&) noexcept { return lightning::faults::Allocate(size); }
+void* operator new[](size_t size, const std::nothrow_t&) noexcept { return lightning::faults::Allocate(size); }
 void operator delete(void* place) noexcept { lightning::faults::Release(place); }
 void operator delete[](void* place) noexcept { lightning::faults::Release(place); }
 void operator delete(void* place, size_t) noexcept { lightning::faults::Release(place); }

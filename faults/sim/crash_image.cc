@@ -55,10 +55,6 @@ uint64_t CrashImage::Share(uint64_t offset, const WordInfo& info, uint64_t word)
     case WordKind::kHeld:
       if (info.index >= Read(geometry_.SlotOffset(info.slot) + offsetof(Slot, held_count), 8)) return 0;
       break;
-    case WordKind::kLogCount:
-      return Mix(offset, word) ^ HashOfLog(info.slot, 0, word);
-    case WordKind::kHeldCount:
-      return Mix(offset, word) ^ HashOfHeld(info.slot, 0, word);
     default:
       break;
   }
@@ -71,12 +67,11 @@ bool CrashImage::WriteWord(uint64_t offset, uint64_t word) {
   if (before == word) return false;
   if (marks_ != 0) journal_.push_back({offset, before});
   const WordInfo& info = words_.At(offset);
-  uint64_t change = 0;
-  if (info.kind == WordKind::kLogCount && before < word) {
-    change = Mix(offset, before) ^ Mix(offset, word) ^ HashOfLog(info.slot, before, word);
-  } else {
-    change = Share(offset, info, before) ^ Share(offset, info, word);
-  }
+  uint64_t change = Share(offset, info, before) ^ Share(offset, info, word);
+  // Entries come under the count, or leave it.
+  const uint64_t low = std::min(before, word), high = std::max(before, word);
+  if (info.kind == WordKind::kLogCount) change ^= HashOfLog(info.slot, low, high);
+  if (info.kind == WordKind::kHeldCount) change ^= HashOfHeld(info.slot, low, high);
   *place = word;
   hash_ ^= change;
   return change != 0;

@@ -34,6 +34,13 @@ void FinishSwitch([[maybe_unused]] void* fake, [[maybe_unused]] const void** bot
 #endif
 }
 
+// What an abandoned body left poisoned.
+void Unpoison([[maybe_unused]] const void* memory, [[maybe_unused]] size_t size) {
+#ifdef LIGHTNING_ASAN
+  __asan_unpoison_memory_region(memory, size);
+#endif
+}
+
 }  // namespace
 
 Fiber::Fiber() {
@@ -43,7 +50,10 @@ Fiber::Fiber() {
   LIGHTNING_ASSERT(mprotect(memory_, kGuard, PROT_NONE) == 0);
 }
 
-Fiber::~Fiber() { munmap(memory_, kGuard + kStack); }
+Fiber::~Fiber() {
+  Unpoison(memory_ + kGuard, kStack);
+  munmap(memory_, kGuard + kStack);
+}
 
 void Fiber::Enter(boost::context::detail::transfer_t from) {
   Fiber& fiber = *static_cast<Fiber*>(from.data);
@@ -57,10 +67,7 @@ void Fiber::Enter(boost::context::detail::transfer_t from) {
 }
 
 void Fiber::Start(std::function<void()> body) {
-#ifdef LIGHTNING_ASAN
-  // What an abandoned body left poisoned.
-  __asan_unpoison_memory_region(memory_ + kGuard, kStack);
-#endif
+  Unpoison(memory_ + kGuard, kStack);
   body_ = std::move(body);
   done_ = false;
   fake_stack_ = nullptr;

@@ -17,13 +17,16 @@ Catalogue::Catalogue(const Plan& plan) {
 
 void Catalogue::Add(const PlanOperation& operation) {
   first_[&operation] = items_.size();
+  if (operation.action == Action::kList) return;  // names a prefix, and no key
   for (const NamedItem& named : operation.items) {
     const auto [at, fresh] = numbers_.try_emplace(named.key, static_cast<uint32_t>(names_.size()));
     if (fresh) {
       names_.push_back(named.key);
       by_key_.emplace_back();
     }
-    by_key_[at->second].push_back(items_.size());
+    const bool writes = operation.action == Action::kPut || operation.action == Action::kReplace ||
+                        operation.action == Action::kPutBatch || operation.action == Action::kCreate;
+    if (writes) by_key_[at->second].push_back(items_.size());
     const Item& item = named.item;
     items_.push_back(
         {at->second, item, Pattern(item.size, item.tag), Pattern(item.metadata_size, MetadataTag(item.tag))});

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "faults/plan/plan_segment.h"
 #include "store/client/core.h"
 
 namespace lightning::faults {
@@ -75,27 +76,9 @@ class Simulation::SimKernel final : public Kernel {
   const uint64_t pid_;
 };
 
-Options OptionsOf(const PlanSegment& segment) {
-  Options options;
-  options.max_objects = segment.max_objects;
-  options.max_clients = segment.max_clients;
-  options.max_pins = segment.max_pins;
-  options.event_slots = segment.event_slots;
-  options.eviction = segment.eviction;
-  options.hash_seed = segment.hash_seed;
-  options.isolation = segment.isolation;
-  options.size = 64 * kPageSize + segment.heap;
-  // The least that the tables need, and the heap.
-  for (;; options.size += kPageSize) {
-    const Result<Geometry> geometry = Geometry::Compute(options);
-    if (geometry.ok() && uint64_t{geometry->heap_granules} * kGranule >= segment.heap) return options;
-    LIGHTNING_ASSERT(options.size < uint64_t{1} << 40);
-  }
-}
-
 Simulation::Simulation(const Plan& plan)
     : plan_(plan),
-      options_(OptionsOf(plan.segment)),
+      options_(*SegmentOptions(plan.segment)),
       catalogue_(plan),
       record_(catalogue_),
       memory_(options_),
@@ -185,8 +168,9 @@ void Simulation::Begin() {
   error_.clear();
   turns_.clear();
   current_ = nullptr;
+  current_number_ = 0;
   attacher_ = nullptr;
-  scheduled_ = observed_ = crash_pending_ = died_ = false;
+  scheduled_ = observed_ = crash_pending_ = died_ = in_turn_ = false;
   points_ = clock_ = ticks_ = trace_ = 0;
   now_ = Nanoseconds(1);
 }
@@ -239,6 +223,9 @@ void Simulation::RunTurn(const Turn& turn, CrashObserver* observer) {
   runner.life = Life::kReady;
   budget_ = turn.points;
   const uint64_t begin = points_;
+  turn_ = turn;
+  turn_began_ = begin;
+  in_turn_ = true;
   do {
     crash_pending_ = false;
     SetCurrentAllocations(&runner.allocations);
@@ -254,6 +241,7 @@ void Simulation::RunTurn(const Turn& turn, CrashObserver* observer) {
     Drain(runner);
     runner.life = Life::kDone;
   }
+  in_turn_ = false;
   turns_.push_back({turn.client, points_ - begin, turn.held});
   ++counts_.turns;
   // Whoever waits may look again once somebody has moved.
@@ -291,6 +279,7 @@ void Simulation::MoveAll(Strategy& strategy, CrashObserver* observer) {
     RunTurn(strategy.Next(situation), observer);
   }
   current_ = nullptr;
+  current_number_ = 0;
 }
 
 // Those whom the plan names, one after the other, each killed if it says so.
@@ -314,7 +303,16 @@ void Simulation::Recover(CrashObserver* observer) {
     while (!runner.fiber->done() && runner.life != Life::kDead && error_.empty())
       RunTurn({number, Turn::kUntilItWaits, 0}, observer);
     current_ = nullptr;
+  current_number_ = 0;
   }
+}
+
+std::vector<ScheduleStep> Simulation::TurnsSoFar() const {
+  std::vector<ScheduleStep> turns = turns_;
+  // Recoverers' turns are no part of the schedule.
+  if (in_turn_ && turn_.client < plan_.clients.size())
+    turns.push_back({turn_.client, points_ - turn_began_, turn_.held});
+  return turns;
 }
 
 std::string Simulation::Run(Strategy& strategy, CrashObserver* observer) {

@@ -51,6 +51,8 @@ class Simulation final : private SharedMemoryHooks, private Stage {
   const SimCounts& counts() const { return counts_; }  // over all runs
   uint64_t points() const { return points_; }          // of the last run
   const std::vector<ScheduleStep>& turns() const { return turns_; }
+  // The same, with the turn in which the run ended in the middle.
+  std::vector<ScheduleStep> TurnsSoFar() const;
   // Of all that was loaded and stored in the last run, by whom and in which order: equal for equal runs.
   uint64_t trace() const { return trace_; }
   const Catalogue& catalogue() const { return catalogue_; }
@@ -139,7 +141,7 @@ class Simulation final : private SharedMemoryHooks, private Stage {
   void Count(Moment::Unit unit);
   void CountStore(uint64_t offset, const WordInfo& info, uint64_t before, uint64_t value);
   uint64_t OffsetOf(const void* place) const {
-    return static_cast<uint64_t>(static_cast<const std::byte*>(place) - memory_.data());
+    return memory_.segment().OffsetOf(place);
   }
   uint64_t Raw(uint64_t offset, uint32_t size) const;
 
@@ -162,6 +164,9 @@ class Simulation final : private SharedMemoryHooks, private Stage {
   bool crash_pending_ = false;
   bool died_ = false;
   uint64_t budget_ = 0;
+  Turn turn_;  // the present one, and the points before it; no client when none is under way
+  uint64_t turn_began_ = 0;
+  bool in_turn_ = false;
   uint64_t points_ = 0, clock_ = 0, ticks_ = 0, trace_ = 0;
   Nanoseconds now_{1};
   std::string error_;
@@ -169,8 +174,5 @@ class Simulation final : private SharedMemoryHooks, private Stage {
   std::vector<bool> stored_;
   SimCounts counts_;
 };
-
-// What a plan's segment is made with.
-Options OptionsOf(const PlanSegment& segment);
 
 }  // namespace lightning::faults

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "faults/sim/simulation.h"
+#include "store/log/words.h"
 
 namespace lightning::faults {
 namespace {

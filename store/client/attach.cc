@@ -130,17 +130,23 @@ void ClientCore::Detach() {
   if (env_.self == kAttacher) return;
   const Turn turn(*this);
   const SlotIndex slot = env_.self;
+  bool clean = false;
+  {
+    Window window(*gate_);
+    clean = CleanUp(env_, window, slot, /*died=*/false, &pinned_).ok();
+  }
+  // While the slot is still this client's: a claim on a dead one names it, and counts as a dead one's afterwards.
+  CleanPending();
   {
     Window window(*gate_);
     Recovery recovery(env_, window);
     // When a stopped peer is in the way, whoever comes after it goes on: the slot counts as that of a dead client.
-    if (CleanUp(env_, window, slot, /*died=*/false, &pinned_).ok()) {
+    if (clean) {
       recovery.Free(slot);
     } else {
       recovery.Unclaim(slot);
     }
   }
-  CleanPending();
   kernel_->Retract(slot);
   env_.self = kAttacher;
 }

@@ -1,7 +1,5 @@
 #include "store/client/check.h"
 
-#include <unistd.h>
-
 #include <cstdarg>
 #include <cstdio>
 #include <string>
@@ -48,11 +46,11 @@ Motion Look(const Segment& segment, const LivenessProbe& alive, std::vector<std:
 
 }  // namespace
 
-CheckReport CheckSegment(const Segment& segment, const LivenessProbe& alive) {
+CheckReport CheckSegment(const Segment& segment, const LivenessProbe& alive, const LookPause& pause) {
   constexpr int kAttempts = 50;
   CheckReport report;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    if (attempt != 0) usleep(attempt < 10 ? 200 : 5000);
+    if (attempt != 0 && pause) pause(Nanoseconds(attempt < 10 ? 200'000 : 5'000'000));
     report.violations.clear();
     const std::vector<uint64_t> before = Fingerprint(segment);
     const Motion motion = Look(segment, alive, &report.violations);
@@ -85,8 +83,9 @@ CheckReport ClientCore::Check() {
     report.violations.push_back(usable.ToString());
     return report;
   }
-  return CheckSegment(env_.segment,
-                      [this](SlotIndex i) { return i == env_.self || MayBeAlive(env_.segment, i, *kernel_); });
+  return CheckSegment(
+      env_.segment, [this](SlotIndex i) { return i == env_.self || MayBeAlive(env_.segment, i, *kernel_); },
+      [this](Nanoseconds pause) { kernel_->Pause(pause); });
 }
 
 }  // namespace lightning

@@ -78,7 +78,9 @@ CheckReport Store::Check(std::string_view name) {
   if (view == MAP_FAILED) return refuse("cannot map " + path + ": " + strerror(errno));
   const Segment segment(static_cast<const std::byte*>(view), *geometry);
   const std::unique_ptr<Kernel> kernel = MakeLinuxKernel(ReopenReadOnly(fd.get(), path), ScopedFd());
-  report = CheckSegment(segment, [&](SlotIndex slot) { return MayBeAlive(segment, slot, *kernel); });
+  report = CheckSegment(
+      segment, [&](SlotIndex slot) { return MayBeAlive(segment, slot, *kernel); },
+      [&](Nanoseconds pause) { kernel->Pause(pause); });
   munmap(view, geometry->size);
   return report;
 }

@@ -1,0 +1,161 @@
+#include "faults/sim/sim_engine.h"
+
+#include <fmt/format.h>
+
+#include <cctype>
+
+#include "faults/check/guarded.h"
+#include "faults/model/random.h"
+#include "faults/plan/expand.h"
+#include "faults/report/progress.h"
+
+namespace lightning::faults {
+namespace {
+
+constexpr unsigned kPatience = 60;              // seconds; a run takes milliseconds
+constexpr uint64_t kSchedulesOfAPlan = 40;      // where chance decides
+constexpr uint64_t kSchedulesExhaustive = 600;  // of a plan; one that is given is tried to the end
+
+double Seconds() { return std::chrono::duration<double>(Clock::now().time_since_epoch()).count(); }
+
+}  // namespace
+
+std::string KindOf(const std::string& what) {
+  std::string kind;
+  bool quoted = false;
+  for (const char c : what) {
+    if (c == '"') quoted = !quoted;
+    if (quoted || c == '"' || std::isdigit(static_cast<unsigned char>(c)) != 0) continue;
+    kind += c;
+  }
+  return kind;
+}
+
+bool SimEngine::Over() const {
+  if (!failures_.empty()) return true;
+  if (options_.schedules != 0 && figures_.schedules >= options_.schedules) return true;
+  return Seconds() - began_ >= options_.seconds;
+}
+
+Plan SimEngine::NextPlan(uint64_t number) const {
+  const uint64_t seed = MixSeeds(options_.seed, number);
+  Random random(MixSeeds(seed, 5));
+  PlanShape shape;
+  shape.engine = Engine::kSim;
+  shape.clients = static_cast<uint32_t>(random.Between(2, 4));
+  shape.operations = options_.operations != 0 ? options_.operations : static_cast<uint32_t>(random.Between(1, 6));
+  shape.keys = static_cast<uint32_t>(random.Between(1, 4));
+  shape.kills = options_.kills ? static_cast<uint32_t>(random.Below(3)) : 0;
+  shape.stops = options_.kills && random.Percent(20) ? 1 : 0;
+  shape.killed_recoverers = shape.kills != 0 && random.Percent(30) ? 1 : 0;
+  shape.eviction = random.Percent(10);
+  shape.events = random.Percent(25);
+  Plan plan = ExpandPlan(seed, shape);
+  Schedule& schedule = plan.schedule;
+  schedule = Schedule{};
+  schedule.memory = options_.memory;
+  schedule.buffer = static_cast<uint32_t>(random.Percent(50) ? random.Between(1, 8) : random.Between(9, 60));
+  const uint64_t kind = random.Below(10);
+  if (kind < 5) {
+    schedule.strategy = Schedule::kPct;
+    schedule.bound = static_cast<uint32_t>(random.Between(1, 5));
+  } else if (kind < 9) {
+    schedule.strategy = Schedule::kRandom;
+    schedule.percent = static_cast<uint32_t>(random.Between(1, 40));
+  } else {
+    schedule.strategy = Schedule::kExhaustive;
+    schedule.bound = 1;
+  }
+  return plan;
+}
+
+std::string SimEngine::RunOnce(Simulation& sim, Strategy& strategy, CrashJudge* judge, bool* died) {
+  *died = true;
+  std::string error = Guarded(kPatience, [&] {
+    std::string what = sim.Run(strategy, judge);
+    *died = false;
+    return what;
+  });
+  if (*died) {
+    shared_memory_hooks = nullptr;
+    SetCurrentAllocations(nullptr);
+  }
+  return error;
+}
+
+void SimEngine::Note(const Plan& plan, const Simulation& sim, const std::string& what) {
+  SimFailure failure;
+  failure.what = what;
+  failure.kind = KindOf(what);
+  failure.plan = plan;
+  failure.plan.schedule.strategy = Schedule::kReplay;
+  failure.plan.schedule.steps = sim.TurnsSoFar();
+  failures_.push_back(std::move(failure));
+}
+
+void SimEngine::RunPlan(const Plan& plan, uint64_t number) {
+  ++figures_.plans;
+  auto sim = std::make_unique<Simulation>(plan);
+  CrashJudge judge(options_.depth, options_.nested_share);
+  const auto strategy =
+      MakeStrategy(plan.schedule, static_cast<uint32_t>(plan.clients.size()), MixSeeds(plan.seed, number));
+  uint64_t most = plan.schedule.strategy == Schedule::kExhaustive ? kSchedulesExhaustive : kSchedulesOfAPlan;
+  if (options_.plan) most = ~uint64_t{0};
+  bool more = true;
+  for (uint64_t i = 0; i < most && more && !Over(); ++i) {
+    bool died = false;
+    CrashJudge* const observer = options_.crash_states ? &judge : nullptr;
+    std::string error = RunOnce(*sim, *strategy, observer, &died);
+    ++figures_.schedules;
+    if (error.empty() && options_.twice) {
+      const uint64_t trace = sim->trace();
+      Schedule same = plan.schedule;
+      same.strategy = Schedule::kReplay;
+      same.steps = sim->turns();
+      const auto again = MakeStrategy(same, static_cast<uint32_t>(plan.clients.size()), 0);
+      const std::vector<ScheduleStep> turns = sim->turns();
+      error = RunOnce(*sim, *again, nullptr, &died);
+      if (error.empty() && sim->trace() != trace)
+        error = "the harness is not deterministic: a run did not repeat itself";
+      if (!died) more = strategy->End(sim->points(), turns);
+    } else if (!died) {
+      more = strategy->End(sim->points(), sim->turns());
+    }
+    if (!error.empty()) Note(plan, *sim, error);
+    // After an assertion its clients are somewhere in the middle.
+    if (died) static_cast<void>(sim.release());
+    if (died) break;
+  }
+  const CrashCounts& crashes = judge.counts();
+  figures_.crashes.states += crashes.states;
+  figures_.crashes.distinct += crashes.distinct;
+  figures_.crashes.seconds += crashes.seconds;
+  for (size_t i = 0; i < std::size(crashes.by_depth); ++i) figures_.crashes.by_depth[i] += crashes.by_depth[i];
+  if (sim == nullptr) return;
+  const SimCounts& counts = sim->counts();
+  figures_.counts.operations += counts.operations;
+  figures_.counts.points += counts.points;
+  figures_.counts.turns += counts.turns;
+  figures_.counts.crash_states += counts.crash_states;
+  figures_.counts.kills += counts.kills;
+  figures_.counts.stores += counts.stores;
+}
+
+void SimEngine::Run() {
+  Progress progress("sim  ", options_.quiet);
+  began_ = Seconds();
+  if (options_.plan) {
+    RunPlan(*options_.plan, 0);
+  } else {
+    for (uint64_t number = 1; !Over(); ++number) {
+      RunPlan(NextPlan(number), number);
+      if (!progress.Due()) continue;
+      progress.Show(fmt::format("{} plans, {} schedules, {} operations, {} crash states, {} judged", figures_.plans,
+                                figures_.schedules, figures_.counts.operations, figures_.counts.crash_states,
+                                figures_.crashes.distinct));
+    }
+  }
+  figures_.seconds = Seconds() - began_;
+}
+
+}  // namespace lightning::faults
