@@ -11,4 +11,7 @@ namespace lightning::faults {
 // they held in this process is lost. One at a time.
 std::string Guarded(unsigned seconds, const std::function<std::string()>& body);
 
+// The seconds begin anew: for a body of many parts each of which must end.
+void GuardedGoesOn(unsigned seconds);
+
 }  // namespace lightning::faults

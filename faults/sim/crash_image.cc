@@ -23,6 +23,7 @@ void CrashImage::Load(const std::byte* memory) {
   memory_.Load(memory);
   journal_.clear();
   marks_ = 0;
+  hashing_ = true;
   hash_ = 0;
 }
 
@@ -66,6 +67,10 @@ bool CrashImage::WriteWord(uint64_t offset, uint64_t word) {
   const uint64_t before = *place;
   if (before == word) return false;
   if (marks_ != 0) journal_.push_back({offset, before});
+  if (!hashing_) {
+    *place = word;
+    return true;
+  }
   const WordInfo& info = words_.At(offset);
   uint64_t change = Share(offset, info, before) ^ Share(offset, info, word);
   // Entries come under the count, or leave it.
@@ -106,16 +111,14 @@ uint64_t CrashImage::Read(uint64_t offset, uint32_t size) const {
   return value;
 }
 
-void CrashImage::RollBack(size_t mark) {
+void CrashImage::RollBack(const Mark& mark) {
   LIGHTNING_ASSERT(marks_ != 0);
-  // In the reverse order each change of the hash is the one it was.
-  while (journal_.size() > mark) {
-    const Before before = journal_.back();
+  while (journal_.size() > mark.journal) {
+    *Place(journal_.back().offset) = journal_.back().word;
     journal_.pop_back();
-    const size_t size = journal_.size();
-    WriteWord(before.offset, before.word);
-    journal_.resize(size);
   }
+  hash_ = mark.hash;
+  hashing_ = mark.hashing;
   --marks_;
 }
 

@@ -30,12 +30,19 @@ class CrashImage {
   // collisions of 64 bits). An undo entry beyond its log's count, say, is no such word.
   uint64_t hash() const { return hash_; }
 
-  // Everything written after Mark() is taken back by RollBack() to it. They nest.
-  size_t Mark() {
+  // Everything written after SetMark() is taken back by RollBack() to it. They nest.
+  struct Mark {
+    size_t journal;
+    uint64_t hash;
+    bool hashing;
+  };
+  Mark SetMark() {
     ++marks_;
-    return journal_.size();
+    return {journal_.size(), hash_, hashing_};
   }
-  void RollBack(size_t mark);
+  void RollBack(const Mark& mark);
+  // The hash may rest when nobody asks for it: until the next Load(), or the end of the mark that it was set after.
+  void set_hashing(bool hashing) { hashing_ = hashing; }
 
   MemorySegment& memory() { return memory_; }
   const Segment& segment() const { return memory_.segment(); }
@@ -58,6 +65,7 @@ class CrashImage {
   const Geometry geometry_;
   MemorySegment memory_;
   uint64_t hash_ = 0;
+  bool hashing_ = true;
   size_t marks_ = 0;
   std::vector<Before> journal_;
 };

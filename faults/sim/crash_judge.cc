@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 
+#include "faults/check/guarded.h"
 #include "faults/report/progress.h"
 #include "faults/sim/accounts.h"
 
@@ -13,6 +15,8 @@ namespace {
 std::string Failed(const char* what, const Status& status) {
   return fmt::format("{} failed: {}", what, status.ToString());
 }
+
+constexpr unsigned kPatience = 60;  // seconds; a check takes well under a millisecond
 
 // No key of a plan is this long.
 constexpr const char* kSurvivorsKey =
@@ -29,10 +33,10 @@ std::string CrashJudge::Check(CrashImage& image, const Record& record) {
   }
   level_ = 0;
   nested_error_.clear();
-  shared_memory_hooks = this;
+  SetSharedMemoryHooks(this, nullptr);
   const uint64_t choice = image.hash() >> 7;
   std::string error = Heal(0, choice);
-  shared_memory_hooks = nullptr;
+  SetSharedMemoryHooks(nullptr, nullptr);
   if (error.empty()) error = nested_error_;
   counts_.seconds += SecondsSince(begin);
   return error;
@@ -41,15 +45,16 @@ std::string CrashJudge::Check(CrashImage& image, const Record& record) {
 std::string CrashJudge::Heal(uint32_t level, uint64_t choice) {
   ++counts_.distinct;
   ++counts_.by_depth[level];
+  GuardedGoesOn(kPatience);
   World& world = *image_->memory().world();
   const World before = world;
   world.dead.assign(world.dead.size(), true);
-  const size_t mark = image_->Mark();
+  const CrashImage::Mark mark = image_->SetMark();
   std::string error;
   {
     Allocations mine;  // in the end what is left of a client that met an error, whose destructor must not run
     const AllocationScope scope(&mine);
-    stepping_ = level < depth_ && choice % nested_share_ == 0;
+    SetStepping(level < depth_ && choice % nested_share_ == 0);
     auto* const client = new Result<Client>(image_->memory().Attach());
     std::string found = client->ok() ? HealAndJudge(**client, choice) : Failed("attaching", client->status());
     if (found.empty()) {
@@ -57,7 +62,7 @@ std::string CrashJudge::Heal(uint32_t level, uint64_t choice) {
       FinishPayload();
       found = JudgeAccounts(image_->segment());
     }
-    stepping_ = false;
+    SetStepping(false);
     const AllocationScope none(nullptr);
     error.assign(found.data(), found.size());
   }
@@ -91,7 +96,7 @@ std::string CrashJudge::HealAndJudge(Client& client, uint64_t choice) {
   if (first) error = SurvivorsGoOn(client);
   if (!error.empty()) return "a survivor that writes before recovery: " + error;
   const Result<RecoveryReport> report = client.Recover();
-  stepping_ = false;
+  SetStepping(false);
   if (!report.ok()) return Failed("Recover", report.status());
   error = Find(client, &found);
   if (!error.empty()) return error;
@@ -126,6 +131,11 @@ std::string CrashJudge::SurvivorsGoOn(Client& client) {
   return status.ok() ? "" : Failed("Delete", status);
 }
 
+void CrashJudge::SetStepping(bool stepping) {
+  stepping_ = stepping;
+  image_->set_hashing(stepping);
+}
+
 // A store by a healer: its death here leaves a state that the next one must heal.
 void CrashJudge::AfterStore(bool changed) {
   if (!changed || !stepping_ || !nested_error_.empty()) return;
@@ -144,12 +154,20 @@ void CrashJudge::AfterStore(bool changed) {
 void CrashJudge::FinishPayload() {
   if (payload_size_ == 0) return;
   const AllocationScope none(nullptr);
-  // The image wants to see the change: back to what was, then the new bytes as stores.
+  // The image wants to see the changes: where there are any, back to what was, and the new word as a store.
   std::byte* const place = image_->memory().data() + payload_;
   const uint64_t size = std::exchange(payload_size_, 0);
-  std::vector<std::byte>& scratch = payload_before_;
-  for (uint64_t i = 0; i < size; ++i) std::swap(place[i], scratch[i]);
-  AfterStore(image_->WriteBytes(payload_, scratch.data(), size));
+  bool changed = false;
+  for (uint64_t at = 0; at < size; at += 8) {
+    const uint64_t some = std::min<uint64_t>(8, size - at);
+    uint64_t now = 0, before = 0;
+    memcpy(&now, place + at, some);
+    memcpy(&before, payload_before_.data() + at, some);
+    if (now == before) continue;
+    memcpy(place + at, &before, some);
+    changed |= image_->WriteBytes(payload_ + at, reinterpret_cast<const std::byte*>(&now), some);
+  }
+  AfterStore(changed);
 }
 
 void CrashJudge::Payload(void* place, uint64_t size) {

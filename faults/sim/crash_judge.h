@@ -34,6 +34,7 @@ class CrashJudge final : public CrashObserver, private SharedMemoryHooks {
   // What stands under each of the plan's keys.
   std::string Find(Client& client, std::vector<const KnownItem*>* found);
   std::string SurvivorsGoOn(Client& client);
+  void SetStepping(bool stepping);
   void AfterStore(bool changed);
 
   uint64_t Load(const void* place, uint32_t size) override;

@@ -77,7 +77,7 @@ std::string SimEngine::RunOnce(Simulation& sim, Strategy& strategy, CrashJudge* 
     return what;
   });
   if (*died) {
-    shared_memory_hooks = nullptr;
+    SetSharedMemoryHooks(nullptr, nullptr);
     SetCurrentAllocations(nullptr);
   }
   return error;

@@ -95,7 +95,7 @@ Simulation::Simulation(const Plan& plan)
 }
 
 Simulation::~Simulation() {
-  shared_memory_hooks = nullptr;
+  SetSharedMemoryHooks(nullptr, nullptr);
   for (const auto& runner : runners_) Reset(*runner);
 }
 
@@ -158,7 +158,7 @@ void Simulation::DrainCurrent() {
 }
 
 void Simulation::Begin() {
-  shared_memory_hooks = nullptr;
+  SetSharedMemoryHooks(nullptr, nullptr);
   for (const auto& runner : runners_) Reset(*runner);
   pids_ = 0;
   for (const auto& runner : runners_) runner->pid = ++pids_;
@@ -259,9 +259,9 @@ void Simulation::ShowCrash(CrashObserver* observer) {
     if (actor != nullptr) progress += actor->steps() * (2 * i + 1) * 0xD6E8'FEB8'6659'FD93;
   }
   if (!observer->IsNew(image_.hash() ^ progress)) return;
-  shared_memory_hooks = nullptr;
+  SetSharedMemoryHooks(nullptr, nullptr);
   std::string error = observer->Check(image_, record_);
-  shared_memory_hooks = this;
+  SetSharedMemoryHooks(this, this);
   if (!error.empty()) Fail("if everybody died here: " + error);
 }
 
@@ -321,9 +321,10 @@ std::string Simulation::Run(Strategy& strategy, CrashObserver* observer) {
   if (error.empty()) error = error_;
   if (!error.empty()) return error;
   image_.Load(memory_.data());
-  shared_memory_hooks = this;
+  SetSharedMemoryHooks(this, this);
   scheduled_ = true;
   observed_ = observer != nullptr;
+  image_.set_hashing(observed_);
   MoveAll(strategy, observer);
   const uint64_t points = points_;
   const size_t turns = turns_.size();
@@ -331,7 +332,7 @@ std::string Simulation::Run(Strategy& strategy, CrashObserver* observer) {
   turns_.resize(turns);
   for (const auto& runner : runners_) Drain(*runner);
   scheduled_ = false;
-  shared_memory_hooks = nullptr;
+  SetSharedMemoryHooks(nullptr, nullptr);
   counts_.points += points_;
   points_ = points;
   for (const auto& runner : runners_) counts_.operations += runner->actor != nullptr ? runner->actor->operations() : 0;

@@ -39,8 +39,13 @@ class SharedMemoryHooks {
   virtual void Payload(void* place, uint64_t size) = 0;
   virtual uint64_t Ticks() = 0;
 };
-// Null: plain accesses.
+// Null: plain accesses. Loads have one of their own, since whoever only watches what is stored need not see them.
 inline SharedMemoryHooks* shared_memory_hooks = nullptr;
+inline SharedMemoryHooks* shared_load_hooks = nullptr;
+inline void SetSharedMemoryHooks(SharedMemoryHooks* all, SharedMemoryHooks* loads) {
+  shared_memory_hooks = all;
+  shared_load_hooks = loads;
+}
 
 // As much of std::atomic as the store uses. The orders are x86's whatever is asked for: loads and stores are plain
 // ones, the rest is locked.
@@ -50,8 +55,8 @@ class Atomic {
 
  public:
   T load(std::memory_order = std::memory_order_seq_cst) const {
-    if (shared_memory_hooks == nullptr) return value_;
-    return static_cast<T>(shared_memory_hooks->Load(&value_, sizeof value_));
+    if (shared_load_hooks == nullptr) return value_;
+    return static_cast<T>(shared_load_hooks->Load(&value_, sizeof value_));
   }
   // Not for sequentially consistent stores, which are locked instructions: exchange() is.
   void store(T value, std::memory_order) {
