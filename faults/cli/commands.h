@@ -7,7 +7,7 @@
 namespace lightning::faults {
 
 // Exit statuses that scripts rely on.
-inline constexpr int kWell = 0, kFound = 1, kUsage = 2, kCannotRun = 77;
+inline constexpr int kWell = 0, kFound = 1, kUsage = 2, kUnknown = 3, kCannotRun = 77;
 
 int Main(int argc, char** argv);
 
@@ -18,5 +18,7 @@ void AddStep(CLI::App& app, Action* action);
 void AddKills(CLI::App& app, Action* action);
 void AddStray(CLI::App& app, Action* action);
 void AddOps(CLI::App& app, Action* action);
+void AddCheckHistory(CLI::App& app, Action* action);
+void AddMakeHistory(CLI::App& app, Action* action);
 
 }  // namespace lightning::faults
