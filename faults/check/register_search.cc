@@ -31,18 +31,21 @@ Verdict RegisterSearch::Run(std::span<const RegisterOperation> operations, const
 }
 
 Verdict RegisterSearch::Walk() {
-  Undo(0);
   state_ = problem_.initial;
   frames_.clear();
   candidates_.clear();
   const size_t counts = counted_ ? problem_.classes.size() : 0, exact = 1 + (problem_.slots + 63) / 64;
   visited_.Reset(exact, counts);
   key_.resize(exact + counts);
-  while (!Enter()) {
-    if (OutOfBudget()) return Verdict::kUnknown;
-    if (!Advance()) return Verdict::kIllegal;
+  Verdict verdict = Verdict::kOk;
+  while (verdict == Verdict::kOk && !Enter()) {
+    if (OutOfBudget())
+      verdict = Verdict::kUnknown;
+    else if (!Advance())
+      verdict = Verdict::kIllegal;
   }
-  return Verdict::kOk;
+  Undo(0);
+  return verdict;
 }
 
 void RegisterSearch::Start(std::span<const RegisterOperation> operations, const SearchBudget& budget, uint64_t initial,
@@ -89,7 +92,7 @@ void RegisterSearch::Undo(size_t trail) {
     trail_.pop_back();
     if (what & kClassBit) {
       --used_[what & ~kClassBit];
-      ++left_[problem_.classes[what & ~kClassBit].written].writers;
+      if (limited_) ++left_[problem_.classes[what & ~kClassBit].written].writers;
       continue;
     }
     const ListedStep& step = problem_.steps[what & ~kDroppedBit];
@@ -244,6 +247,14 @@ void RegisterSearch::Absorb(uint32_t blocked_entry, uint32_t except) {
   }
 }
 
+// Whether all who must still see a value that is not there may do so: is anybody left to write it?
+bool RegisterSearch::StaysWritable(uint32_t value) {
+  if (left_[value].readers == 0 || left_[value].writers > 0) return true;
+  short_ |= std::any_of(problem_.classes.begin(), problem_.classes.end(),
+                        [&](const OpenClass& group) { return group.written == value; });
+  return false;
+}
+
 // False: the value that was there is left, though somebody must still see it and nobody will write it again.
 bool RegisterSearch::Place(uint32_t what, uint32_t blocked_entry) {
   const uint32_t from = state_;
@@ -251,13 +262,13 @@ bool RegisterSearch::Place(uint32_t what, uint32_t blocked_entry) {
     const OpenClass& group = problem_.classes[what & ~kClassBit];
     if (group.needs == Needs::kAnything) Absorb(blocked_entry, what);
     ++used_[what & ~kClassBit];
-    --left_[group.written].writers;
+    if (limited_) --left_[group.written].writers;  // else there is always one more
     trail_.push_back(what);
     state_ = group.written;
   } else if (what & kDroppedBit) {
     Lift(what & ~kDroppedBit, kDroppedBit);
     const uint32_t lost = problem_.steps[what & ~kDroppedBit].written;
-    return lost == state_ || left_[lost].readers == 0 || left_[lost].writers > 0;
+    return lost == state_ || StaysWritable(lost);
   } else {
     const ListedStep& step = problem_.steps[what];
     if (step.needs == Needs::kAnything) Absorb(blocked_entry, what);
@@ -266,7 +277,7 @@ bool RegisterSearch::Place(uint32_t what, uint32_t blocked_entry) {
   }
   // Without this the longest order is longer, and easier to understand.
   if (explanation_ != nullptr) return true;
-  return state_ == from || left_[from].readers == 0 || left_[from].writers > 0;
+  return state_ == from || StaysWritable(from);
 }
 
 // Keeps the longest order so far.

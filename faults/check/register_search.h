@@ -46,6 +46,7 @@ class RegisterSearch {
   bool OutOfBudget() const;
   void Remember(uint32_t blocked);
 
+  bool StaysWritable(uint32_t value);
   bool Useful(uint32_t value) const;
   bool MayComeNext(const ListedStep& step) const;
   bool Wanted(uint32_t value) const {

@@ -79,7 +79,7 @@ class Shrinker {
     }
     // Rather without reads than without writes, without what needs others to be understood, without what came early.
     std::stable_sort(part.begin(), part.end(), [&](uint32_t a, uint32_t b) { return Worth(a) < Worth(b); });
-    for (size_t chunk = many ? std::max<size_t>(1, part.size() / 2) : 1; chunk /= 2) {
+    for (size_t chunk = many ? std::max<size_t>(1, part.size() / 2) : 1;; chunk /= 2) {
       DropChunks(&part, chunk);
       if (chunk == 1) return part;
     }
@@ -186,15 +186,18 @@ class Sources {
   // The latest that can be what the reader saw; if none can, the earliest. kNone when the part has one, or needs none.
   uint32_t Writer(uint32_t reader, Saw saw, uint64_t value, bool at_first) const {
     uint32_t fair = kNone, any = kNone;
+    bool has_any = false;
     for (uint32_t i = 0; i < operations_.size(); ++i) {
       const RegisterOperation& o = operations_[i];
       if (i == reader || !MayWrite(o) || (Written(o) == value) != (saw == Saw::kThis)) continue;
       const bool could = o.call <= operations_[reader].ret && !IsOver(o.ret, reader);
-      if (std::find(part_.begin(), part_.end(), i) != part_.end() && (could || !at_first)) return kNone;
+      const bool has = std::find(part_.begin(), part_.end(), i) != part_.end();
+      if (has && could) return kNone;
+      has_any |= has;
       if (could && (fair == kNone || operations_[fair].call < o.call)) fair = i;
       if (any == kNone || o.call < operations_[any].call) any = i;
     }
-    if (!at_first) return fair != kNone ? fair : any;
+    if (!at_first) return fair != kNone ? fair : has_any ? kNone : any;
     // What was there at first explains it, unless it was replaced.
     const bool replaced = std::any_of(part_.begin(), part_.end(), [&](uint32_t i) {
       const RegisterOperation& o = operations_[i];
