@@ -10,7 +10,8 @@ int Main(int argc, char** argv) {
       "speed, fires stray writes, and runs random operations against a model.");
   app.footer(
       "Example: lightning-faults campaign --seconds 60 --seed 7 --json campaign.json\n"
-      "Exit status: 0 nothing was found, 1 a failure was found, 2 wrong usage, 77 cannot run here.");
+      "Exit status: 0 nothing was found, 1 a failure was found, 2 wrong usage, 3 unknown (check-history alone), 77 "
+      "cannot run here.");
   app.require_subcommand(1);
   Command command;
   AddCampaign(app, &command);
@@ -19,6 +20,8 @@ int Main(int argc, char** argv) {
   AddStray(app, &command);
   AddOps(app, &command);
   AddPlan(app, &command);
+  AddCheckHistory(app, &command);
+  AddMakeHistory(app, &command);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -77,7 +77,7 @@ std::string Record::Saw(uint32_t key, uint32_t client, uint64_t call, uint64_t n
     if (operation.kind != KeyOperation::kWrite || operation.item != item || item == nullptr) continue;
     known = true;
     operation.seen = std::min(operation.seen, now);
-    if (operation.state == KeyOperation::kFailed)
+    if (!operation.happened())
       return fmt::format("{} was read with a value whose put had answered that it failed",
                          ShowKey(catalogue_.name(key)));
     if (operation.state == KeyOperation::kDone && operation.version != 0 && operation.version != version)
@@ -96,7 +96,7 @@ std::string Record::JudgeKey(uint32_t key, const KnownItem* found) const {
   bool possible = found == nullptr;  // absent before anything happened
   bool unsure = false;               // it may have happened at any time
   for (const KeyOperation& operation : keys_[key]) {
-    if (operation.kind == KeyOperation::kRead || operation.state == KeyOperation::kFailed) continue;
+    if (operation.kind == KeyOperation::kRead || !operation.happened()) continue;
     const KnownItem* const left = operation.kind == KeyOperation::kWrite ? operation.item : nullptr;
     if (left != found) continue;
     possible = true;
@@ -109,7 +109,7 @@ std::string Record::JudgeKey(uint32_t key, const KnownItem* found) const {
   if (!possible) return fmt::format("{} holds a value that nobody had begun to put, or whose put failed", name);
   if (unsure) return "";
   for (const KeyOperation& operation : keys_[key]) {
-    if (operation.kind == KeyOperation::kRead || operation.state == KeyOperation::kFailed) continue;
+    if (operation.kind == KeyOperation::kRead || !operation.happened()) continue;
     const KnownItem* const left = operation.kind == KeyOperation::kWrite ? operation.item : nullptr;
     const bool happened = operation.state == KeyOperation::kDone || operation.seen != kNever;
     if (left == found || !happened || operation.call <= over) continue;
@@ -132,7 +132,7 @@ std::string Record::JudgeBatches(const std::vector<const KnownItem*>& found) con
         bool fine = found[other] == nullptr && may_vanish_;
         for (const KeyOperation& o : keys_[other]) {
           const KnownItem* const left = o.kind == KeyOperation::kWrite ? o.item : nullptr;
-          if (o.kind == KeyOperation::kRead || o.state == KeyOperation::kFailed || left != found[other]) continue;
+          if (o.kind == KeyOperation::kRead || !o.happened() || left != found[other]) continue;
           fine |= of_batch(o) || std::min(o.end, o.seen) >= operation.call;
         }
         if (!fine)
@@ -150,6 +150,41 @@ std::string Record::JudgeFound(const std::vector<const KnownItem*>& found) const
     if (!error.empty()) return error;
   }
   return batches_ == 0 ? "" : JudgeBatches(found);
+}
+
+std::string Record::JudgeHistory() {
+  // A key that may vanish at any time is no register.
+  if (may_vanish_) return "";
+  for (uint32_t key = 0; key < keys_.size(); ++key) {
+    history_.clear();
+    const auto number = [](const KnownItem* item) { return item == nullptr ? kAbsent : reinterpret_cast<uint64_t>(item); };
+    for (const KeyOperation& operation : keys_[key]) {
+      if (operation.state == KeyOperation::kFailed) continue;
+      RegisterOperation o;
+      o.client = operation.client;
+      o.call = operation.call;
+      o.ret = operation.end;
+      o.interrupted = operation.end == kNever;
+      o.value = number(operation.item);
+      if (operation.kind == KeyOperation::kRead) {
+        o.kind = RegisterKind::kGet;
+      } else if (operation.kind == KeyOperation::kDelete) {
+        o.kind = RegisterKind::kDelete;
+        if (!o.interrupted) o.answer = RegisterAnswer::kYes;
+      } else if (operation.conditional) {
+        o.kind = RegisterKind::kReplace;
+        o.expected = number(operation.expected);
+        if (!o.interrupted) o.answer = operation.happened() ? RegisterAnswer::kYes : RegisterAnswer::kNo;
+      } else {
+        o.kind = RegisterKind::kPut;
+      }
+      history_.push_back(o);
+    }
+    const Verdict verdict = checker_.CheckRegister(history_);
+    if (verdict != Verdict::kOk)
+      return fmt::format("the history of {} is not linearizable ({})", ShowKey(catalogue_.name(key)), VerdictName(verdict));
+  }
+  return "";
 }
 
 }  // namespace lightning::faults

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "faults/check/linearizability.h"
 #include "faults/plan/plan.h"
 #include "lightning/client.h"
 
@@ -45,13 +46,13 @@ class Catalogue {
   std::vector<std::vector<size_t>> by_key_;
 };
 
-inline constexpr uint64_t kNever = ~uint64_t{0};
-
 // One operation on one key. Times are accesses to shared words since the beginning.
 struct KeyOperation {
   enum Kind : uint8_t { kWrite, kDelete, kRead } kind = kWrite;
-  enum State : uint8_t { kPending, kDone, kFailed } state = kPending;  // failed: it answered that nothing happened
+  // failed: it answered that nothing happened; refused: that the value was not the expected one.
+  enum State : uint8_t { kPending, kDone, kFailed, kRefused } state = kPending;
   bool conditional = false;  // a write that happens only if the value is still `expected`
+  bool happened() const { return state == kDone || state == kPending; }
   uint32_t client = 0;
   uint64_t call = 0, end = kNever;
   const KnownItem* item = nullptr;  // written or read; null: the key was absent
@@ -82,6 +83,8 @@ class Record {
 
   // What may be found if nothing ever happens again: `found` by key, null where absent. An error text, or "".
   std::string JudgeFound(const std::vector<const KnownItem*>& found) const;
+  // Whether all that was done and seen is linearizable, key by key. An error text, or "".
+  std::string JudgeHistory();
 
   const std::vector<std::vector<KeyOperation>>& keys() const { return keys_; }
   const Catalogue& catalogue() const { return catalogue_; }
@@ -92,6 +95,8 @@ class Record {
 
   const Catalogue& catalogue_;
   std::vector<std::vector<KeyOperation>> keys_;
+  LinearizabilityChecker checker_;
+  std::vector<RegisterOperation> history_;
   uint32_t batches_ = 0;
   bool may_vanish_ = false;
 };

@@ -28,6 +28,8 @@ std::string Simulation::JudgeKeys(Client& client) {
   }
   std::string error = record_.JudgeFound(found);
   if (!error.empty()) return "at the end, " + error;
+  error = record_.JudgeHistory();
+  if (!error.empty()) return error;
   const Result<std::vector<ObjectInfo>> list = client.List();
   if (!list.ok()) return "at the end, List failed: " + list.status().ToString();
   if (list->size() != there)
