@@ -107,7 +107,10 @@ void Actor::Replace(const PlanOperation& operation) {
   const Result<uint64_t> put =
       client_->Replace(operation.items[0].key, AsBytes(item->value), last->version, WithMetadata(*item));
   const bool refused = put.code() == Code::kVersionMismatch || put.code() == Code::kNotFound;
-  record_.End(token, put.ok() ? KeyOperation::kDone : refused ? KeyOperation::kRefused : KeyOperation::kFailed,
+  record_.End(token,
+              put.ok()  ? KeyOperation::kDone
+              : refused ? KeyOperation::kRefused
+                        : KeyOperation::kFailed,
               stage_.Tick(), put.ok() ? *put : 0);
   Expect("replace", put.status(),
          {Code::kSegmentFull, Code::kTooManyObjects, Code::kBeingCreated, Code::kVersionMismatch, Code::kNotFound});

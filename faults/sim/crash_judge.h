@@ -3,6 +3,7 @@
 // well, after each of its stores, and the next one must do.
 #pragma once
 
+#include <chrono>
 #include <unordered_set>
 
 #include "faults/sim/simulation.h"
@@ -21,9 +22,11 @@ class CrashJudge final : public CrashObserver, private SharedMemoryHooks {
   // `depth`: how many healers may die in turn. `nested_share`: of the states, one in so many has its healer killed.
   CrashJudge(uint32_t depth, uint64_t nested_share) : depth_(depth), nested_share_(nested_share) {}
 
-  // For another plan: nothing was seen yet.
-  void Forget() { seen_.clear(); }
-  bool IsNew(uint64_t hash) override { return seen_.insert(hash).second; }
+  // From then on it looks at nothing any more.
+  void set_deadline(std::chrono::steady_clock::time_point deadline) { deadline_ = deadline; }
+  bool IsNew(uint64_t hash) override {
+    return seen_.insert(hash).second && std::chrono::steady_clock::now() < deadline_;
+  }
   std::string Check(CrashImage& image, const Record& record) override;
   const CrashCounts& counts() const { return counts_; }
 
@@ -50,6 +53,7 @@ class CrashJudge final : public CrashObserver, private SharedMemoryHooks {
 
   const uint32_t depth_;
   const uint64_t nested_share_;
+  std::chrono::steady_clock::time_point deadline_ = std::chrono::steady_clock::time_point::max();
   CrashImage* image_ = nullptr;
   const Record* record_ = nullptr;
   std::unordered_set<uint64_t> seen_;

@@ -157,7 +157,9 @@ std::string Record::JudgeHistory() {
   if (may_vanish_) return "";
   for (uint32_t key = 0; key < keys_.size(); ++key) {
     history_.clear();
-    const auto number = [](const KnownItem* item) { return item == nullptr ? kAbsent : reinterpret_cast<uint64_t>(item); };
+    const auto number = [](const KnownItem* item) {
+      return item == nullptr ? kAbsent : reinterpret_cast<uint64_t>(item);
+    };
     for (const KeyOperation& operation : keys_[key]) {
       if (operation.state == KeyOperation::kFailed) continue;
       RegisterOperation o;
@@ -182,7 +184,8 @@ std::string Record::JudgeHistory() {
     }
     const Verdict verdict = checker_.CheckRegister(history_);
     if (verdict != Verdict::kOk)
-      return fmt::format("the history of {} is not linearizable ({})", ShowKey(catalogue_.name(key)), VerdictName(verdict));
+      return fmt::format("the history of {} is not linearizable ({})", ShowKey(catalogue_.name(key)),
+                         VerdictName(verdict));
   }
   return "";
 }

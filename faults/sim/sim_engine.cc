@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cctype>
 
 #include "faults/check/guarded.h"
@@ -12,9 +13,9 @@
 namespace lightning::faults {
 namespace {
 
-constexpr unsigned kPatience = 60;              // seconds; a run takes milliseconds
-constexpr uint64_t kSchedulesOfAPlan = 40;      // where chance decides
-constexpr uint64_t kSchedulesExhaustive = 600;  // of a plan; one that is given is tried to the end
+constexpr unsigned kPatience = 60;  // seconds; a run takes milliseconds
+// Schedules of a plan that follows from the seed; one that is given is tried for as long as there is time.
+constexpr uint64_t kSchedulesOfAPlan = 20, kSchedulesExhaustive = 100;
 
 double Seconds() { return std::chrono::duration<double>(Clock::now().time_since_epoch()).count(); }
 
@@ -144,6 +145,8 @@ void SimEngine::RunPlan(const Plan& plan, uint64_t number) {
 void SimEngine::Run() {
   Progress progress("sim  ", options_.quiet);
   began_ = Seconds();
+  deadline_ = Clock::now() + std::chrono::duration_cast<Clock::duration>(
+                                 std::chrono::duration<double>(std::min(options_.seconds, 1e8)));
   if (options_.plan) {
     RunPlan(*options_.plan, 0);
   } else {

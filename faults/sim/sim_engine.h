@@ -18,11 +18,11 @@ struct SimOptions {
   Memory memory = Memory::kTso;  // of the plans that follow from the seed
   uint32_t operations = 0;       // of each client of those plans; zero: few, and how many follows from the seed
   bool crash_states = true;
-  bool kills = true;           // plans that follow from the seed have kills and stops
-  uint32_t depth = 2;          // healers that may die in turn
-  uint64_t nested_share = 64;  // one crash state in so many has its healers killed
-  bool twice = false;          // every run is done twice and must do the same
-  uint64_t schedules = 0;      // at most so many; zero: as the time allows
+  bool kills = true;              // plans that follow from the seed have kills and stops
+  uint32_t depth = 2;             // healers that may die in turn
+  uint64_t nested_share = 2'000;  // one crash state in so many has its healers killed
+  bool twice = false;             // every run is done twice and must do the same
+  uint64_t schedules = 0;         // at most so many; zero: as the time allows
   bool quiet = false;
 };
 
@@ -57,6 +57,7 @@ class SimEngine {
   SimFigures figures_;
   std::vector<SimFailure> failures_;
   double began_ = 0;
+  std::chrono::steady_clock::time_point deadline_;
 };
 
 // A failure's text without names and numbers: what a smaller plan must still show.

@@ -269,6 +269,7 @@ void Simulation::MoveAll(Strategy& strategy, CrashObserver* observer) {
   movers_ = static_cast<uint32_t>(plan_.clients.size());
   for (uint32_t number = 0; number < movers_; ++number) {
     runners_[number]->fiber->Start([this, number] {
+      if (runners_[number]->body) return runners_[number]->body();
       for (const PlanOperation& operation : plan_.clients[number].operations) runners_[number]->actor->Do(operation);
     });
   }
@@ -303,7 +304,7 @@ void Simulation::Recover(CrashObserver* observer) {
     while (!runner.fiber->done() && runner.life != Life::kDead && error_.empty())
       RunTurn({number, Turn::kUntilItWaits, 0}, observer);
     current_ = nullptr;
-  current_number_ = 0;
+    current_number_ = 0;
   }
 }
 

@@ -48,6 +48,10 @@ class Simulation final : private SharedMemoryHooks, private Stage {
   // The plan once, under this strategy. What is wrong, or "". With `observer`, every crash state is shown to it.
   std::string Run(Strategy& strategy, CrashObserver* observer);
 
+  // For tests of the engine itself: this client does that instead of its operations.
+  void Replace(uint32_t client, std::function<void()> body) { runners_[client]->body = std::move(body); }
+  MemorySegment& memory() { return memory_; }
+
   const SimCounts& counts() const { return counts_; }  // over all runs
   uint64_t points() const { return points_; }          // of the last run
   const std::vector<ScheduleStep>& turns() const { return turns_; }
@@ -78,6 +82,7 @@ class Simulation final : private SharedMemoryHooks, private Stage {
   struct Runner {
     std::string name;
     Life life = Life::kReady;
+    std::function<void()> body;  // instead of the plan's
     std::unique_ptr<Fiber> fiber = std::make_unique<Fiber>();
     Allocations allocations;
     Actor* actor = nullptr;  // owned; its memory is the allocations'
@@ -140,9 +145,7 @@ class Simulation final : private SharedMemoryHooks, private Stage {
   void CheckUndo(uint64_t offset, const WordInfo& info, uint64_t value);
   void Count(Moment::Unit unit);
   void CountStore(uint64_t offset, const WordInfo& info, uint64_t before, uint64_t value);
-  uint64_t OffsetOf(const void* place) const {
-    return memory_.segment().OffsetOf(place);
-  }
+  uint64_t OffsetOf(const void* place) const { return memory_.segment().OffsetOf(place); }
   uint64_t Raw(uint64_t offset, uint32_t size) const;
 
   const Plan& plan_;

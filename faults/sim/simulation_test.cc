@@ -1,0 +1,181 @@
+#include "faults/sim/simulation.h"
+
+#include <gtest/gtest.h>
+
+#include "faults/plan/expand.h"
+#include "faults/plan/plan_text.h"
+#include "faults/sim/crash_judge.h"
+#include "faults/sim/sim_engine.h"
+#include "store/log/words.h"
+
+namespace lightning::faults {
+namespace {
+
+Plan Parsed(const std::string& text) {
+  const ParsedPlan parsed = ParsePlan("lightning plan 1\n" + text);
+  EXPECT_TRUE(parsed) << ShowError(parsed.error);
+  return parsed ? *parsed.plan : Plan();
+}
+
+// One schedule of the plan as it says; with `judge`, its crash states too.
+std::string RunPlan(const Plan& plan, CrashObserver* judge, SimCounts* counts = nullptr, uint64_t* trace = nullptr) {
+  Simulation sim(plan);
+  const auto strategy = MakeStrategy(plan.schedule, static_cast<uint32_t>(plan.clients.size()), plan.seed);
+  std::string error = sim.Run(*strategy, judge);
+  if (counts != nullptr) *counts = sim.counts();
+  if (trace != nullptr) *trace = sim.trace();
+  return error;
+}
+
+constexpr const char* kTwoClients = R"(
+client a {
+  before {
+    put "k" size 100 tag 1
+  }
+  put "k" size 200 tag 2
+  batch {
+    put "k" size 300 tag 3
+    put "l" size 10 tag 4
+  }
+  get "l"
+}
+client b {
+  get "k"
+  delete "k"
+  put "l" size 20 tag 5
+}
+)";
+
+TEST(SimulationTest, EveryCrashStateOfTwoClientsHeals) {
+  const Plan plan = Parsed(std::string(kTwoClients) + "schedule random percent 10\n");
+  CrashJudge judge(/*depth=*/1, /*nested_share=*/100);
+  SimCounts counts;
+  EXPECT_EQ(RunPlan(plan, &judge, &counts), "");
+  EXPECT_EQ(counts.operations, 7u) << "with the one before";
+  EXPECT_GT(counts.crash_states, 300u);
+  EXPECT_GT(judge.counts().by_depth[0], 100u);
+  EXPECT_GT(judge.counts().by_depth[1], 0u) << "some healers were killed too";
+}
+
+TEST(SimulationTest, TheSameScheduleDoesTheSame) {
+  for (uint64_t seed = 1; seed <= 40; ++seed) {
+    PlanShape shape;
+    shape.kills = static_cast<uint32_t>(seed % 3);
+    Plan plan = ExpandPlan(seed, shape);
+    plan.schedule.strategy = Schedule::kRandom;
+    Simulation sim(plan);
+    const auto strategy = MakeStrategy(plan.schedule, static_cast<uint32_t>(plan.clients.size()), seed);
+    ASSERT_EQ(sim.Run(*strategy, nullptr), "");
+    Plan again = plan;
+    again.schedule.strategy = Schedule::kReplay;
+    again.schedule.steps = sim.turns();
+    uint64_t trace = 0;
+    ASSERT_EQ(RunPlan(again, nullptr, nullptr, &trace), "");
+    EXPECT_EQ(trace, sim.trace()) << "seed " << seed;
+  }
+}
+
+TEST(SimulationTest, AKillHappensWhereThePlanSays) {
+  for (const char* moment : {"point 9", "store 9", "log-entry 3", "log-count 2", "commit 1", "lock 2", "unlock 1"}) {
+    const Plan plan = Parsed(std::string(kTwoClients) + "kill a at " + moment + "\n");
+    SimCounts counts;
+    EXPECT_EQ(RunPlan(plan, nullptr, &counts), "") << moment;
+    EXPECT_EQ(counts.kills, 1u) << moment;
+  }
+  SimCounts counts;
+  EXPECT_EQ(RunPlan(Parsed(std::string(kTwoClients) + "kill a at store 100000\n"), nullptr, &counts), "");
+  EXPECT_EQ(counts.kills, 0u) << "one that is never reached";
+}
+
+TEST(SimulationTest, RecoverersAreKilledInTurn) {
+  const Plan plan = Parsed(std::string(kTwoClients) +
+                           "kill a at store 60\nkill b at store 30\nrecover by r1 killed at claim 1\n"
+                           "recover by r2 killed at store 40\nrecover by r3\n");
+  SimCounts counts;
+  EXPECT_EQ(RunPlan(plan, nullptr, &counts), "");
+  EXPECT_EQ(counts.kills, 4u);
+}
+
+TEST(SimulationTest, AStoppedClientGoesOnWhereItWas) {
+  const Plan plan = Parsed(std::string(kTwoClients) + "schedule random percent 20\nstop a at lock 2 for 300\n");
+  SimCounts counts;
+  EXPECT_EQ(RunPlan(plan, nullptr, &counts), "");
+  EXPECT_EQ(counts.operations, 7u) << "it did all that it had to";
+}
+
+// Rule 1, planted: a word of the store's state changes without a log.
+TEST(SimulationTest, AStoreThatNoUndoLogCoversIsFound) {
+  const Plan plan = Parsed(kTwoClients);
+  Simulation sim(plan);
+  sim.Replace(0, [&] {
+    auto& cell = reinterpret_cast<Atomic<uint64_t>&>(const_cast<Cell&>(sim.memory().segment().central().free_granules));
+    cell.store(cell.load() + 1, std::memory_order_release);
+  });
+  const auto strategy = MakeStrategy(plan.schedule, 2, 1);
+  EXPECT_NE(sim.Run(*strategy, nullptr).find("no undo log"), std::string::npos);
+}
+
+// Mutual exclusion, planted: a client that takes a lock and never lets go, and is alive.
+TEST(SimulationTest, ALockThatIsNeverReleasedIsFound) {
+  const Plan plan = Parsed(kTwoClients);
+  Simulation sim(plan);
+  sim.Replace(0, [&] {
+    const Segment& segment = sim.memory().segment();
+    for (uint32_t i = 0; i < segment.geometry().home_buckets; ++i) {
+      auto& lock = reinterpret_cast<Atomic<uint64_t>&>(const_cast<LockWord&>(segment.home_at(i).lock));
+      lock.store(LockValue::Taken(0, LockValue::Owner(0, 1)), std::memory_order_release);
+    }
+  });
+  const auto strategy = MakeStrategy(plan.schedule, 2, 1);
+  const std::string error = sim.Run(*strategy, nullptr);
+  EXPECT_NE(error.find("TIMEOUT"), std::string::npos) << error;
+}
+
+// The leaving client must be done with the dead before its slot is free: its claim on them names the slot. Here b dies
+// while a leaves; c met two clients that both believed to have the central lock.
+TEST(SimulationTest, ALeavingClientsClaimOnTheDeadIsKept) {
+  for (uint64_t seed = 1; seed <= 30; ++seed) {
+    Plan plan = Parsed(R"(
+client a {
+  before {
+    put "a" size 50 tag 1
+  }
+  put "a" size 60 tag 2
+  put "b" size 61 tag 3
+}
+client b {
+  put "a" size 70 tag 4
+  detach
+}
+client c {
+  put "a" size 80 tag 5
+  put "b" size 90 tag 6
+  put "c" size 91 tag 7
+}
+kill a at lock 3
+)");
+    plan.schedule.strategy = Schedule::kRandom;
+    plan.schedule.percent = 3;
+    plan.seed = seed;
+    ASSERT_EQ(RunPlan(plan, nullptr), "") << "seed " << seed;
+  }
+}
+
+TEST(SimEngineTest, PlansOfASeedFindNothingInTheStore) {
+  SimOptions options;
+  options.seed = 11;
+  options.seconds = 1e9;
+  options.schedules = 60;
+  options.quiet = true;
+  options.twice = true;
+  SimEngine engine(options);
+  engine.Run();
+  for (const SimFailure& failure : engine.failures()) ADD_FAILURE() << failure.what << "\n" << PrintPlan(failure.plan);
+  EXPECT_GE(engine.figures().schedules, 60u);
+  EXPECT_GT(engine.figures().crashes.distinct, 1000u);
+}
+
+TEST(SimEngineTest, AKindHasNoNamesAndNumbers) { EXPECT_EQ(KindOf("\"key 1\" has 12 bytes"), " has  bytes"); }
+
+}  // namespace
+}  // namespace lightning::faults
