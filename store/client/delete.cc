@@ -11,7 +11,7 @@ Status ClientCore::Delete(std::string_view name, Nanoseconds timeout) {
   const Status checked = CheckArguments(name, 0, {});
   if (!checked.ok()) return checked;
   const Key key(env_.segment, name);
-  __builtin_prefetch(&env_.segment.home(key.hash), 1);
+  index::PrefetchHome<1>(env_.segment.home(key.hash));
   const Turn turn(*this, timeout);
   const Result<bool> deleted = Retry<bool>(0, [&](SlotIndex* creator) -> Result<bool> {
     Window window(*gate_);

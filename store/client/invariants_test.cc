@@ -91,6 +91,8 @@ TEST_F(InvariantsTest, I4EntriesStandInTheirChains) {
   ExpectNoticed(home_.entries[1], entry ^ uint64_t{1} << 40, "under a key that is not its own");
   ExpectNoticed(home_.entries[1], entry | kEntryUnsealed, "not in the state that the index says");
   ExpectNoticed(segment_.home_at(1).entries[0], entry, "under a key that is not its own");
+  ExpectNoticedWhenRaised(home_.places[0], "wrong about where the value");
+  ExpectNoticed(home_.entries[1], entry ^ uint64_t{1} << 33, "wrong about where the value");
   ExpectNoticed(home_.versions, 0, "version from the future");
   const Object& object = segment_.object(EntryObject(entry));
   ExpectNoticed(object.version, 0, "sealed without a version");
@@ -155,7 +157,7 @@ TEST_F(InvariantsTest, WithoutAnybodyToTellAllCountAsLiving) {
 
 TEST_F(InvariantsTest, ManyViolationsAreCutShort) {
   for (uint32_t i = 0; i < segment_.geometry().home_buckets; ++i) {
-    for (const Cell& cell : segment_.home_at(i).entries) Poke(cell, MakeEntry(ObjectId{77'777}, 1, false));
+    for (const Cell& cell : segment_.home_at(i).entries) Poke(cell, MakeEntry(ObjectId{77'777}, 1, 8, false));
   }
   const CheckReport report = Check();
   EXPECT_FALSE(report.ok);

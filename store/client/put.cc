@@ -119,16 +119,20 @@ Result<uint64_t> ClientCore::Publish(Transaction& t, const Key& key, ObjectId id
   }
   const uint64_t version = home.versions.Load() + 1;
   const Object& object = segment.object(id);
-  const uint64_t entry = MakeEntry(id, key.hash, /*unsealed=*/false);
+  const uint64_t entry = MakeEntry(id, key.hash, object.size.Load(), /*unsealed=*/false);
+  const uint32_t granule = ValueGranule(segment, object);
   if (place) {
-    t.Set({{home.versions, version}, {object.version, version}, {*place.cell, entry}});
+    t.Set({{home.versions, version},
+           {object.version, version},
+           {place.value_cell(), place.WithValue(granule)},
+           {place.cell(), entry}});
     Retired(t).Add(place.object());
   } else {
     Caches caches(t);
     if (!caches.HasCredit()) return Code::kTooManyObjects;
     caches.TakeCredit();
     t.Set({{home.versions, version}, {object.version, version}});
-    const Status status = index::Insert(t, home, entry);
+    const Status status = index::Insert(t, home, entry, granule);
     if (!status.ok()) return status;
   }
   return version;
@@ -170,13 +174,11 @@ Result<uint64_t> ClientCore::TryPut(const NewObject& object, const uint64_t* exp
 }
 
 void ClientCore::PrefetchCurrent(const Key& key) const {
-  index::ForEach(env_.segment, env_.segment.home(key.hash), [&](const Cell&, uint64_t entry) {
-    if (!EntryMatches(entry, key.hash) || !env_.segment.Valid(EntryObject(entry))) return true;
-    const auto* lines = reinterpret_cast<const std::byte*>(&env_.segment.object(EntryObject(entry)));
-    __builtin_prefetch(lines, 1);
-    __builtin_prefetch(lines + 64, 1);
-    return false;
-  });
+  const Place place = index::Guess(env_.segment, env_.segment.home(key.hash), key.hash);
+  if (!place) return;
+  const auto* lines = reinterpret_cast<const std::byte*>(&env_.segment.object(place.object()));
+  __builtin_prefetch(lines, 1);
+  __builtin_prefetch(lines + 64, 1);
 }
 
 Result<ObjectId> ClientCore::Stage(const NewObject& object) {
@@ -285,7 +287,7 @@ Result<uint64_t> ClientCore::Put(std::string_view key, Bytes value, const PutOpt
   if (gate_->Overlaps(value.data(), value.size()))
     return Status(Code::kInvalidArgument, "the bytes lie in the store's control mapping");
   const Key prepared(env_.segment, key);
-  __builtin_prefetch(&env_.segment.home(prepared.hash), 1);
+  index::PrefetchHome<1>(env_.segment.home(prepared.hash));
   const NewObject object{prepared, value, options.metadata, value.size()};
   const uint64_t granules = object.granules();
   const Turn turn(*this, options.timeout);
