@@ -57,7 +57,7 @@ Result<Writer> ClientCore::Create(std::string_view name, uint64_t size, const Pu
   }
   const Turn turn(*this, options.timeout);
   const Result<ObjectId> id =
-      Retry<ObjectId>(object.granules(), [&](SlotIndex* creator) { return TryCreate(object, creator); });
+      Retry<Result<ObjectId>>(object.granules(), [&](SlotIndex* creator) { return TryCreate(object, creator); });
   if (!id.ok()) {
     delete[] writer.writable_.data();
     writer.writable_ = {};

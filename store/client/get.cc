@@ -39,19 +39,30 @@ Status ClientCore::WaitOut(const LockWord& lock, LockWait& wait) {
 
 Code ClientCore::TryGet(const Key& key, const Bucket& home, uint64_t word, Handle* handle) {
   const Segment& segment = env_.segment;
-  if (const Place guess = index::Guess(segment, home, key.hash)) Prefetch(segment, guess);
-  const Place place = index::Find(segment, home, key);
+  Place place = index::Guess(segment, home, key.hash);
+  uint32_t pin = PinTable::kNoPin;
+  if (place && !EntryUnsealed(place.entry)) {
+    Prefetch(segment, place);
+    // The pin's barrier passes while object and value are on their way.
+    pin = pins_->Pin(place.object());
+    if (pin == PinTable::kNoPin) return Code::kTooManyPins;
+  }
+  if (pin == PinTable::kNoPin || !KeyEquals(segment, segment.object(place.object()), key)) {
+    if (pin != PinTable::kNoPin) static_cast<void>(pins_->Unpin(pin));  // never the last reference: the caller has one
+    pin = PinTable::kNoPin;
+    place = index::Find(segment, home, key);
+  }
   if (!place || EntryUnsealed(place.entry)) {
     // Absent at one moment, if the chain did not change while we looked.
     return home.lock.Load() == word ? (place ? Code::kBeingCreated : Code::kNotFound) : Code::kTimeout;
   }
   const Object& object = segment.object(place.object());
-  const uint32_t pin = pins_->Pin(place.object());
+  if (pin == PinTable::kNoPin) pin = pins_->Pin(place.object());
   if (pin == PinTable::kNoPin) return Code::kTooManyPins;
   // The pin is published. Nothing changed since `word` was read: the object was current after that, so whoever retires
   // it will see the pin.
   if (home.lock.Load() != word || place.cell().Load() != place.entry) {
-    static_cast<void>(pins_->Unpin(pin));  // never the last reference: the caller has one
+    static_cast<void>(pins_->Unpin(pin));
     return Code::kTimeout;
   }
   const ObjectFields fields = ObjectFields::Read(object);

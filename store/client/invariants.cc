@@ -127,9 +127,9 @@ void InvariantChecker::CheckChain(uint32_t home_index) {
   bool gap = false;
   const Bucket* bucket = &home;
   for (;;) {
-    if (bucket != &home && bucket->entries[0].Load() == 0) Violate("the chain of bucket %u ends empty", home_index);
+    if (bucket != &home && bucket->entry(0).Load() == 0) Violate("the chain of bucket %u ends empty", home_index);
     for (uint32_t k = 0; k < kBucketEntries; ++k) {
-      const uint64_t entry = bucket->entries[k].Load();
+      const uint64_t entry = bucket->entry(k).Load();
       if (entry != 0 && gap) Violate("the chain of bucket %u is not compact", home_index);
       gap |= entry == 0;
       if (entry != 0) CheckEntry(home, home_index, Place{bucket, k, entry}, &keys);

@@ -6,7 +6,6 @@
 #include "store/client/cleanup.h"
 #include "store/client/core.h"
 #include "store/client/retry.h"
-#include "store/index/eviction.h"
 
 namespace lightning {
 
@@ -104,8 +103,8 @@ void ClientCore::CopyIn(Window& window, uint64_t offset, const void* from, uint6
   if (size != 0) memcpy(window.Payload(offset, size), from, size);
 }
 
-Result<uint64_t> ClientCore::Publish(Transaction& t, const Key& key, ObjectId id, const uint64_t* expected_version,
-                                     SlotIndex* creator) {
+Status ClientCore::Publish(Transaction& t, const Key& key, ObjectId id, const uint64_t* expected_version,
+                           uint64_t* new_version, SlotIndex* creator) {
   const Segment& segment = env_.segment;
   const Bucket& home = segment.home(key.hash);
   const Place place = index::Find(segment, home, key);
@@ -135,7 +134,8 @@ Result<uint64_t> ClientCore::Publish(Transaction& t, const Key& key, ObjectId id
     const Status status = index::Insert(t, home, entry, granule);
     if (!status.ok()) return status;
   }
-  return version;
+  *new_version = version;
+  return {};
 }
 
 Status ClientCore::AppendSealed(Transaction& t, const Key& key, ObjectId id) {
@@ -143,7 +143,8 @@ Status ClientCore::AppendSealed(Transaction& t, const Key& key, ObjectId id) {
   return AppendEvent(t, EventKind::kSealed, key.bytes, object.version.Load(), object.size.Load());
 }
 
-Result<uint64_t> ClientCore::TryPut(const NewObject& object, const uint64_t* expected_version, SlotIndex* creator) {
+Status ClientCore::TryPut(const NewObject& object, const uint64_t* expected_version, uint64_t* version,
+                          SlotIndex* creator) {
   Window window(*gate_);
   Transaction t(env_, window, env_.self);
   Status status = t.Lock(t.slot().lock);
@@ -151,26 +152,25 @@ Result<uint64_t> ClientCore::TryPut(const NewObject& object, const uint64_t* exp
   const uint64_t granules = object.granules();
   status = Supply(t, granules);
   if (!status.ok()) return status;
+  const Result<ObjectId> id = Build(t, object, ObjectState::kSealed);
+  if (!id.ok()) return id.status();
   // The bucket's lock comes before a short copy: nothing after the copy then waits until its stores have left the
   // processor. A long one would keep others waiting.
   const LockWord& lock = env_.segment.home(object.key.hash).lock;
+  PrefetchCurrent(object.key);
   if (granules <= Caches::kLarge) status = t.Lock(lock);
   if (!status.ok()) return status;
-  PrefetchCurrent(object.key);
-  const Result<ObjectId> id = Build(t, object, ObjectState::kSealed);
-  if (!id.ok()) return id.status();
   CopyIn(window, env_.segment.object(*id).payload.Load(), object.value.data(), object.value.size());
   if (granules > Caches::kLarge) status = t.Lock(lock);
   if (!status.ok()) return status;
-  Result<uint64_t> version = Publish(t, object.key, *id, expected_version, creator);
-  if (!version.ok()) return version;
+  status = Publish(t, object.key, *id, expected_version, version, creator);
+  if (!status.ok()) return status;
   status = AppendSealed(t, object.key, *id);
   if (!status.ok()) return status;
   t.Commit(1);
-  NoteUse(*page_, *id, Ticks());
   Tidy(t);
   Caches(t).PrefetchNext(static_cast<uint32_t>(granules));
-  return version;
+  return {};
 }
 
 void ClientCore::PrefetchCurrent(const Key& key) const {
@@ -208,31 +208,27 @@ Status ClientCore::Unstage(ObjectId id) {
   return status;
 }
 
-Result<uint64_t> ClientCore::TryPutLarge(const NewObject& object, const uint64_t* expected_version,
-                                         SlotIndex* creator) {
+Status ClientCore::TryPutLarge(const NewObject& object, const uint64_t* expected_version, uint64_t* version,
+                               SlotIndex* creator) {
   const Result<ObjectId> id = Stage(object);
   if (!id.ok()) return id.status();
-  Result<uint64_t> version = [&]() -> Result<uint64_t> {
+  const Status published = [&]() -> Status {
     Window window(*gate_);
     Transaction t(env_, window, env_.self);
     Status status = t.Lock(t.slot().lock);
     if (status.ok()) status = t.Lock(env_.segment.home(object.key.hash).lock);
     if (!status.ok()) return status;
     SealStaged(t, *id);
-    Result<uint64_t> published = Publish(t, object.key, *id, expected_version, creator);
-    if (!published.ok()) return published;
-    status = AppendSealed(t, object.key, *id);
+    status = Publish(t, object.key, *id, expected_version, version, creator);
+    if (status.ok()) status = AppendSealed(t, object.key, *id);
     if (!status.ok()) return status;
     t.Commit(1);
-    NoteUse(*page_, *id, Ticks());
     Tidy(t);
-    return published;
+    return {};
   }();
-  if (!version.ok()) {
-    const Status status = Unstage(*id);
-    if (!status.ok()) return status;
-  }
-  return version;
+  if (published.ok()) return {};
+  const Status status = Unstage(*id);
+  return status.ok() ? published : status;
 }
 
 void ClientCore::SealStaged(Transaction& t, ObjectId id) {
@@ -291,12 +287,14 @@ Result<uint64_t> ClientCore::Put(std::string_view key, Bytes value, const PutOpt
   const NewObject object{prepared, value, options.metadata, value.size()};
   const uint64_t granules = object.granules();
   const Turn turn(*this, options.timeout);
-  Result<uint64_t> version = Retry<uint64_t>(granules, [&](SlotIndex* creator) {
-    return granules > Caches::kLargestCached ? TryPutLarge(object, expected_version, creator)
-                                             : TryPut(object, expected_version, creator);
+  uint64_t version = 0;
+  const Status done = Retry<Status>(granules, [&](SlotIndex* creator) {
+    return granules > Caches::kLargestCached ? TryPutLarge(object, expected_version, &version, creator)
+                                             : TryPut(object, expected_version, &version, creator);
   });
   page_->puts.store(page_->puts.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-  if (version.ok()) Ring(prepared);
+  if (!done.ok()) return done;
+  Ring(prepared);
   return version;
 }
 

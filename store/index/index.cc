@@ -55,7 +55,7 @@ Status Insert(Transaction& t, const Bucket& home, uint64_t entry, uint32_t granu
   const Bucket* bucket = &home;
   for (;;) {
     for (uint32_t i = 0; i < kBucketEntries; ++i) {
-      if (bucket->entries[i].Load() != 0) continue;
+      if (bucket->entry(i).Load() != 0) continue;
       const Place place{bucket, i, entry};
       t.Set({{place.value_cell(), place.WithValue(granule)}, {place.cell(), entry}});
       return {};
@@ -86,14 +86,14 @@ Status Remove(Transaction& t, const Bucket& home, const Place& place) {
   }
   uint32_t last = 0;
   for (uint32_t i = 0; i < kBucketEntries; ++i) {
-    if (bucket->entries[i].Load() != 0) last = i;
+    if (bucket->entry(i).Load() != 0) last = i;
   }
   const bool shrinks = before != nullptr && last == 0;
   if (shrinks) {
     const Status status = t.Lock(segment.central().lock);
     if (!status.ok()) return status;
   }
-  const Place moved{bucket, last, bucket->entries[last].Load()};
+  const Place moved{bucket, last, bucket->entry(last).Load()};
   if (&moved.cell() != &place.cell())
     t.Set({{place.value_cell(), place.WithValue(moved.value())}, {place.cell(), moved.entry}});
   t.Set(moved.cell(), 0);

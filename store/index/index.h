@@ -20,10 +20,10 @@ struct Place {
   uint32_t index = 0;
   uint64_t entry = 0;
   explicit operator bool() const { return bucket != nullptr; }
-  const Cell& cell() const { return bucket->entries[index]; }
+  const Cell& cell() const { return bucket->entry(index); }
   ObjectId object() const { return EntryObject(entry); }
   // Where its value begins, in granules from the heap's start.
-  const Cell& value_cell() const { return bucket->places[index / 2]; }
+  const Cell& value_cell() const { return bucket->places(index); }
   uint32_t value() const { return static_cast<uint32_t>(value_cell().Load() >> index % 2 * 32); }
   // What value_cell() has to hold for it to begin at `granule`.
   uint64_t WithValue(uint32_t granule) const {
@@ -69,8 +69,8 @@ void ForEach(const Segment& segment, const Bucket& home, Visit visit) {
   const Bucket* bucket = &home;
   for (uint32_t limit = segment.geometry().overflow_buckets + 1; limit > 0; --limit) {
     for (uint32_t i = 0; i < kBucketEntries; ++i) {
-      const uint64_t entry = bucket->entries[i].Load();
-      if (Low(entry) != 0 && !visit(Place{bucket, i, entry})) return;
+      const uint64_t entry = bucket->entry(i).Load();
+      if (Low(entry) == 0 || !visit(Place{bucket, i, entry})) return;  // chains are compact
     }
     const BucketId next{Low(bucket->next.Load())};
     if (!segment.Valid(next)) return;

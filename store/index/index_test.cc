@@ -47,10 +47,10 @@ class IndexTest : public testing::Test {
   bool Compact() const {
     bool gap = false;
     for (const Bucket* bucket = &home();;) {
-      if (bucket != &home() && bucket->entries[0].Load() == 0) return false;
-      for (const Cell& cell : bucket->entries) {
-        if (cell.Load() != 0 && gap) return false;
-        gap |= cell.Load() == 0;
+      if (bucket != &home() && bucket->entry(0).Load() == 0) return false;
+      for (uint32_t i = 0; i < kBucketEntries; ++i) {
+        if (bucket->entry(i).Load() != 0 && gap) return false;
+        gap |= bucket->entry(i).Load() == 0;
       }
       const BucketId next{Low(bucket->next.Load())};
       if (!next) return true;

@@ -127,16 +127,25 @@ struct Slot {
 // --- Index: chains of buckets. The lock of a home bucket covers its whole chain and every object linked from it.
 // `places` tells where the values stand, so that a reader has object and value fetched at once and not one after the
 // other: docs/decisions/2026-11-23-places-in-the-bucket.md. Written with the entry, and exact for each entry in use.
+// Chains are compact, so that most operations need no more than a bucket's first cache line.
 inline constexpr uint32_t kBucketEntries = 8;
+inline constexpr uint32_t kLineEntries = kBucketEntries / 2;
 struct alignas(128) Bucket {
+  struct Entries {
+    Cell places[kLineEntries / 2];  // two to a word, the first in the lower half: granules from the heap's start
+    Cell entries[kLineEntries];
+  };
   LockWord lock;  // of a home bucket; unused in an overflow bucket
   Cell versions;  // the largest version given to an object of this chain; it never falls
-  Cell next;      // BucketId of the overflow bucket that goes on
-  Cell entries[kBucketEntries];
-  Cell places[kBucketEntries / 2];  // two to a word, entry 0 in the lower half: granules from the heap's start
+  Entries first;
+  Cell next;  // BucketId of the overflow bucket that goes on
   Cell reserved;
+  Entries second;
+
+  const Cell& entry(uint32_t i) const { return (i < kLineEntries ? first : second).entries[i % kLineEntries]; }
+  const Cell& places(uint32_t i) const { return (i < kLineEntries ? first : second).places[i % kLineEntries / 2]; }
 };
-static_assert(sizeof(Bucket) == 128);
+static_assert(sizeof(Bucket) == 128 && offsetof(Bucket, next) == 64);
 
 // An index entry: bits 0..31 ObjectId (0: free), bit 32 unsealed, bits 33..37 lines of the value (31: or more), bits
 // 38..63 the low bits of the key's hash.
