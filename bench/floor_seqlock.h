@@ -48,6 +48,9 @@ class SeqlockTable {
       if (slot == 0) return nullptr;
       if (slot >> 32 != tag) continue;
       Record* record = &records_[(slot & 0xFFFF'FFFF) - 1];
+      // All its lines at once, as the store does for its values: the processor alone finds the rest of them later.
+      for (size_t line = 0; line < sizeof(Record); line += 64)
+        __builtin_prefetch(reinterpret_cast<const std::byte*>(record) + line);
       if (record->key_size == key.size() && std::memcmp(record->key, key.data(), key.size()) == 0) return record;
     }
   }

@@ -290,7 +290,7 @@ class StrayRun {
       words(g.SlotOffset(slot), offsetof(Slot, log) / 8 + 16);  // state, lock, caches, held locks, count, log
       words(g.ClientPageOffset(slot), 16);
     }
-    words(g.buckets, 8 * g.home_buckets);
+    words(g.buckets, sizeof(Bucket) / 8 * g.home_buckets);
     for (uint32_t id = 1; id <= 48; ++id) {
       const Object& object = segment.object(ObjectId{id});
       words(segment.OffsetOf(&object), sizeof(Object) / 8);

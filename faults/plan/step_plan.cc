@@ -150,9 +150,9 @@ class Maker {
       return Put(Pattern(80 + random_.Below(300), random_.Next()), item);
     }
     if (name == "put-overflow") {
-      const std::vector<std::string> keys = Colliding(6);
-      for (size_t i = 0; i < 5; ++i) Victim(SetupStep::kPut, keys[i], RandomItem(200));
-      return Put(keys[5], RandomItem(200));
+      const std::vector<std::string> keys = Colliding(kBucketEntries + 1);
+      for (size_t i = 0; i < kBucketEntries; ++i) Victim(SetupStep::kPut, keys[i], RandomItem(200));
+      return Put(keys[kBucketEntries], RandomItem(200));
     }
     if (name == "put-drain") {
       // One more retired object than makes a scan worth while.
@@ -261,7 +261,7 @@ class Maker {
     plan_.kind = StepKind::kDelete;
     std::string key = "target";
     if (plan_.name == "delete-overflow") {
-      const std::vector<std::string> keys = Colliding(6);
+      const std::vector<std::string> keys = Colliding(kBucketEntries + 1);
       for (const std::string& its : keys) Victim(SetupStep::kPut, its, RandomItem(200));
       key = keys[random_.Below(keys.size())];
     } else if (random_.Percent(50)) {

@@ -28,9 +28,8 @@ Result<std::vector<uint64_t>> ClientCore::TryBatch(std::span<const Key> keys, st
   if (!status.ok()) return status;
   for (size_t i = 0; i < keys.size(); ++i) {
     SealStaged(t, staged[i]);
-    const Result<uint64_t> version = Publish(t, keys[i], staged[i], nullptr, creator);
-    if (!version.ok()) return version.status();
-    versions[i] = *version;
+    status = Publish(t, keys[i], staged[i], nullptr, &versions[i], creator);
+    if (!status.ok()) return status;
   }
   // Only now: a chain that grows takes the central lock, and the events' lock comes after every other.
   for (size_t i = 0; i < keys.size(); ++i) {
@@ -58,7 +57,7 @@ Result<std::vector<ObjectId>> ClientCore::StageAll(std::span<const BatchItem> it
   staged.reserve(items.size());
   for (size_t i = 0; i < items.size(); ++i) {
     const NewObject object{keys[i], items[i].value, items[i].metadata, items[i].value.size()};
-    const Result<ObjectId> id = Retry<ObjectId>(object.granules(), [&](SlotIndex*) { return Stage(object); });
+    const Result<ObjectId> id = Retry<Result<ObjectId>>(object.granules(), [&](SlotIndex*) { return Stage(object); });
     if (!id.ok()) {
       for (const ObjectId done : staged) {
         const Status undone = Unstage(done);
@@ -94,7 +93,7 @@ Result<std::vector<uint64_t>> ClientCore::PutBatch(std::span<const BatchItem> it
   const Result<std::vector<ObjectId>> staged = StageAll(items, keys);
   if (!staged.ok()) return staged.status();
   Result<std::vector<uint64_t>> versions =
-      Retry<std::vector<uint64_t>>(0, [&](SlotIndex* creator) { return TryBatch(keys, *staged, creator); });
+      Retry<Result<std::vector<uint64_t>>>(0, [&](SlotIndex* creator) { return TryBatch(keys, *staged, creator); });
   if (!versions.ok()) {
     for (const ObjectId id : *staged) {
       const Status status = Unstage(id);

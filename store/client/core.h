@@ -113,14 +113,16 @@ class ClientCore {
   Result<ObjectId> Build(Transaction& t, const NewObject& object, ObjectState state);
   void PrefetchCurrent(const Key& key) const;
   void CopyIn(Window& window, uint64_t offset, const void* from, uint64_t size);
-  Result<uint64_t> TryPut(const NewObject& object, const uint64_t* expected_version, SlotIndex* creator);
-  Result<uint64_t> TryPutLarge(const NewObject& object, const uint64_t* expected_version, SlotIndex* creator);
+  // These three hand out the version through a pointer: a Result that is copied on the way is stored in narrow pieces
+  // and loaded in wide ones, and such a load waits until the value's lines, stored before, have left the processor.
+  Status TryPut(const NewObject& object, const uint64_t* expected_version, uint64_t* version, SlotIndex* creator);
+  Status TryPutLarge(const NewObject& object, const uint64_t* expected_version, uint64_t* version, SlotIndex* creator);
   // Builds and fills an object that only this slot's list of unsealed objects knows.
   Result<ObjectId> Stage(const NewObject& object);
   Status Unstage(ObjectId id);
   // Makes a built object the one under its key, in the running transaction.
-  Result<uint64_t> Publish(Transaction& t, const Key& key, ObjectId id, const uint64_t* expected_version,
-                           SlotIndex* creator);
+  Status Publish(Transaction& t, const Key& key, ObjectId id, const uint64_t* expected_version, uint64_t* version,
+                 SlotIndex* creator);
   // The event of what Publish made, once the transaction needs no other lock any more.
   Status AppendSealed(Transaction& t, const Key& key, ObjectId id);
   Result<std::vector<uint64_t>> TryBatch(std::span<const Key> keys, std::span<const ObjectId> staged,
@@ -137,8 +139,9 @@ class ClientCore {
   void GiveBack(Transaction& t);
   void SealStaged(Transaction& t, ObjectId id);
   // Runs `attempt` until it ends in something that neither more room nor the recovery of a dead creator can mend.
-  template <typename T, typename Attempt>
-  Result<T> Retry(uint64_t granules, Attempt attempt);
+  // `Outcome` is Status or a Result.
+  template <typename Outcome, typename Attempt>
+  Outcome Retry(uint64_t granules, Attempt attempt);
   void Ring(const Key& key);
   void RingDoorbell(uint32_t index);
 

@@ -73,8 +73,8 @@ class CrashStatesTest : public testing::TestWithParam<Operation> {
   static uint64_t SealedBytes(const Segment& segment) {
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < segment.geometry().home_buckets; ++i) {
-      index::ForEach(segment, segment.home_at(i), [&](const Cell&, uint64_t entry) {
-        bytes += ObjectFields::Read(segment.object(EntryObject(entry))).granules() * kGranule;
+      index::ForEach(segment, segment.home_at(i), [&](const Place& place) {
+        bytes += ObjectFields::Read(segment.object(place.object())).granules() * kGranule;
         return true;
       });
     }

@@ -34,7 +34,8 @@ Result<ObjectId> ClientCore::TryCreate(const NewObject& object, SlotIndex* creat
   caches.TakeCredit();
   Result<ObjectId> id = Build(t, object, ObjectState::kUnsealed);
   if (!id.ok()) return id;
-  status = index::Insert(t, home, MakeEntry(*id, object.key.hash, /*unsealed=*/true));
+  status = index::Insert(t, home, MakeEntry(*id, object.key.hash, object.size, /*unsealed=*/true),
+                         ValueGranule(segment, segment.object(*id)));
   if (!status.ok()) return status;
   ListUnsealed(t, t.slot(), *id);
   t.Commit(0);
@@ -56,7 +57,7 @@ Result<Writer> ClientCore::Create(std::string_view name, uint64_t size, const Pu
   }
   const Turn turn(*this, options.timeout);
   const Result<ObjectId> id =
-      Retry<ObjectId>(object.granules(), [&](SlotIndex* creator) { return TryCreate(object, creator); });
+      Retry<Result<ObjectId>>(object.granules(), [&](SlotIndex* creator) { return TryCreate(object, creator); });
   if (!id.ok()) {
     delete[] writer.writable_.data();
     writer.writable_ = {};
@@ -117,7 +118,7 @@ Result<uint64_t> ClientCore::Seal(Writer& writer) {
     const uint64_t next = index::NextVersion(t, home);
     t.Set(object.version, next);
     SealStaged(t, id);
-    index::Replace(t, place, MakeEntry(id, key.hash, /*unsealed=*/false));
+    index::Replace(t, place, MakeEntry(id, key.hash, object.size.Load(), /*unsealed=*/false));
     status = AppendEvent(t, EventKind::kSealed, key.bytes, next, object.size.Load());
     if (!status.ok()) return status;
     t.Commit(0);

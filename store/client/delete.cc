@@ -11,13 +11,14 @@ Status ClientCore::Delete(std::string_view name, Nanoseconds timeout) {
   const Status checked = CheckArguments(name, 0, {});
   if (!checked.ok()) return checked;
   const Key key(env_.segment, name);
-  __builtin_prefetch(&env_.segment.home(key.hash), 1);
+  index::PrefetchHome<1>(env_.segment.home(key.hash));
   const Turn turn(*this, timeout);
-  const Result<bool> deleted = Retry<bool>(0, [&](SlotIndex* creator) -> Result<bool> {
+  const Status deleted = Retry<Status>(0, [&](SlotIndex* creator) -> Status {
     Window window(*gate_);
     Transaction t(env_, window, env_.self);
     const Bucket& home = env_.segment.home(key.hash);
     Status status = t.Lock(t.slot().lock);
+    PrefetchCurrent(key);
     if (status.ok()) status = t.Lock(home.lock);
     if (!status.ok()) return status;
     const Place place = index::Find(env_.segment, home, key);
@@ -31,10 +32,10 @@ Status ClientCore::Delete(std::string_view name, Nanoseconds timeout) {
     if (!status.ok()) return status;
     t.Commit(1);
     Tidy(t);
-    return true;
+    return {};
   });
   page_->deletes.store(page_->deletes.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-  if (!deleted.ok()) return deleted.status();
+  if (!deleted.ok()) return deleted;
   Ring(key);
   return {};
 }

@@ -4,13 +4,17 @@
 #include <atomic>
 #include <chrono>
 #include <cstring>
+#include <map>
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "lightning/lightning.h"
+#include "store/index/index.h"
 #include "store/testing/conformance.h"
+#include "store/testing/testing.h"
 
 namespace lightning {
 namespace {
@@ -255,6 +259,34 @@ TEST_P(GetTest, ReadersNeverSeeAnotherKeysBytes) {
   thread.join();
   EXPECT_EQ(wrong, 0u);
   EXPECT_EQ(test::Content(reader).size(), 4u) << "what the last changes left";
+}
+
+// Two keys of one bucket whose entries look alike: a reader pins by the entry, and has to notice that the key differs.
+TEST(GetCollisionTest, KeysWithTheSameTagAreToldApart) {
+  test::World world;
+  const test::MemorySegment memory(test::SmallOptions());
+  Client client = std::move(*memory.Attach(world));
+  const Segment& segment = memory.segment();
+  std::map<std::pair<const Bucket*, uint64_t>, std::string> seen;
+  std::string first, second;
+  for (uint32_t i = 0; first.empty(); ++i) {
+    second = test::Numbered("key", i);
+    const uint64_t hash = Key(segment, second).hash;
+    const auto [at, is_new] = seen.emplace(std::pair(&segment.home(hash), hash << 38), second);
+    if (!is_new) first = at->second;
+  }
+  ASSERT_TRUE(client.Put(first, "the first").ok());
+  EXPECT_EQ(client.Get(second).code(), Code::kNotFound);
+  ASSERT_TRUE(client.Put(second, "the second").ok());
+  // More often than there are pins: none may stay behind.
+  for (uint32_t i = 0; i < 3 * segment.geometry().max_pins; ++i) {
+    ASSERT_EQ(Value(client, first), "the first");
+    ASSERT_EQ(Value(client, second), "the second");
+  }
+  ASSERT_TRUE(client.Delete(first).ok());
+  EXPECT_EQ(client.Get(first).code(), Code::kNotFound);
+  EXPECT_EQ(Value(client, second), "the second");
+  EXPECT_EQ(test::Violations(memory.Check(world)), "");
 }
 
 }  // namespace

@@ -4,7 +4,6 @@
 #include <cstdarg>
 #include <cstdio>
 
-#include "store/index/index.h"
 #include "store/log/words.h"
 
 namespace lightning {
@@ -128,12 +127,12 @@ void InvariantChecker::CheckChain(uint32_t home_index) {
   bool gap = false;
   const Bucket* bucket = &home;
   for (;;) {
-    if (bucket != &home && bucket->entries[0].Load() == 0) Violate("the chain of bucket %u ends empty", home_index);
-    for (const Cell& cell : bucket->entries) {
-      const uint64_t entry = cell.Load();
+    if (bucket != &home && bucket->entry(0).Load() == 0) Violate("the chain of bucket %u ends empty", home_index);
+    for (uint32_t k = 0; k < kBucketEntries; ++k) {
+      const uint64_t entry = bucket->entry(k).Load();
       if (entry != 0 && gap) Violate("the chain of bucket %u is not compact", home_index);
       gap |= entry == 0;
-      if (entry != 0) CheckEntry(home, home_index, entry, &keys);
+      if (entry != 0) CheckEntry(home, home_index, Place{bucket, k, entry}, &keys);
     }
     const BucketId next{Low(bucket->next.Load())};
     if (!next) break;
@@ -147,9 +146,10 @@ void InvariantChecker::CheckChain(uint32_t home_index) {
   if (std::adjacent_find(keys.begin(), keys.end()) != keys.end()) Violate("bucket %u has a key twice", home_index);
 }
 
-void InvariantChecker::CheckEntry(const Bucket& home, uint32_t home_index, uint64_t entry,
+void InvariantChecker::CheckEntry(const Bucket& home, uint32_t home_index, const Place& place,
                                   std::vector<std::string>* keys) {
-  const ObjectId id = EntryObject(entry);
+  const uint64_t entry = place.entry;
+  const ObjectId id = place.object();
   if (!segment_.Valid(id) || id.index() >= objects_.size()) {
     Violate("bucket %u names object %u, which cannot be", home_index, id.value);
     return;
@@ -164,6 +164,9 @@ void InvariantChecker::CheckEntry(const Bucket& home, uint32_t home_index, uint6
     Violate("object %u has sizes that cannot be", id.value);
     return;
   }
+  if (place.value() != ValueGranule(segment_, object) ||
+      EntryLines(entry) != EntryLines(MakeEntry(id, 0, fields.size, false)))
+    Violate("bucket %u is wrong about where the value of object %u stands", home_index, id.value);
   ClaimBlockOf(id, "an object");
   std::string name = KeyOf(segment_, object);
   const Key key(segment_, name);

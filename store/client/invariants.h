@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "store/index/object.h"
+#include "store/index/index.h"
 #include "store/segment/segment.h"
 
 namespace lightning {
@@ -30,7 +30,7 @@ class InvariantChecker {
   void CheckAccounts();  // I7: each id and each used block has one owner; credits are what is left of max_objects
 
   void CheckChain(uint32_t home_index);
-  void CheckEntry(const Bucket& home, uint32_t home_index, uint64_t entry, std::vector<std::string>* keys);
+  void CheckEntry(const Bucket& home, uint32_t home_index, const Place& place, std::vector<std::string>* keys);
   void CheckRetiredList(const char* name, const Cell& head, const Cell& count, const Cell& bytes);
   void CheckUnsealedList(const Slot& slot, SlotIndex index);
   void ClaimObject(ObjectId id, Owner owner, const char* where);

@@ -24,7 +24,7 @@ class InvariantsTest : public testing::Test {
  protected:
   InvariantsTest() {
     Client& client = stage_.client;
-    for (const std::string& key : test::CollidingKeys(segment_, 8))
+    for (const std::string& key : test::CollidingKeys(segment_, kBucketEntries + 3))
       LIGHTNING_ASSERT(client.Put(key, std::string(100, 'v')).ok());
     LIGHTNING_ASSERT(client.Put(std::string(200, 'k'), std::string(9000, 'v')).ok());
     stage_.handle.emplace(std::move(*client.Get(std::string(200, 'k'))));
@@ -85,12 +85,14 @@ TEST_F(InvariantsTest, I3FreeBlocksAreInTheirBins) {
 }
 
 TEST_F(InvariantsTest, I4EntriesStandInTheirChains) {
-  const uint64_t entry = home_.entries[1].Load();
-  ExpectNoticed(home_.entries[1], 0, "not compact");
-  ExpectNoticed(home_.entries[1], home_.entries[0].Load(), "two owners");
-  ExpectNoticed(home_.entries[1], entry ^ uint64_t{1} << 40, "under a key that is not its own");
-  ExpectNoticed(home_.entries[1], entry | kEntryUnsealed, "not in the state that the index says");
-  ExpectNoticed(segment_.home_at(1).entries[0], entry, "under a key that is not its own");
+  const uint64_t entry = home_.entry(1).Load();
+  ExpectNoticed(home_.entry(1), 0, "not compact");
+  ExpectNoticed(home_.entry(1), home_.entry(0).Load(), "two owners");
+  ExpectNoticed(home_.entry(1), entry ^ uint64_t{1} << 40, "under a key that is not its own");
+  ExpectNoticed(home_.entry(1), entry | kEntryUnsealed, "not in the state that the index says");
+  ExpectNoticed(segment_.home_at(1).entry(0), entry, "under a key that is not its own");
+  ExpectNoticedWhenRaised(home_.places(0), "wrong about where the value");
+  ExpectNoticed(home_.entry(1), entry ^ uint64_t{1} << 33, "wrong about where the value");
   ExpectNoticed(home_.versions, 0, "version from the future");
   const Object& object = segment_.object(EntryObject(entry));
   ExpectNoticed(object.version, 0, "sealed without a version");
@@ -100,8 +102,8 @@ TEST_F(InvariantsTest, I4EntriesStandInTheirChains) {
 }
 
 TEST_F(InvariantsTest, I4AKeyStandsInItsChainOnce) {
-  const Object& first = segment_.object(EntryObject(home_.entries[0].Load()));
-  const Object& second = segment_.object(EntryObject(home_.entries[1].Load()));
+  const Object& first = segment_.object(EntryObject(home_.entry(0).Load()));
+  const Object& second = segment_.object(EntryObject(home_.entry(1).Load()));
   for (uint32_t i = 0; i < kKeyWords; ++i) Poke(second.key[i], first.key[i].Load());
   Poke(second.head, first.head.Load());
   EXPECT_NE(test::Violations(Check()).find("bucket 0 has a key twice"), std::string::npos);
@@ -155,7 +157,8 @@ TEST_F(InvariantsTest, WithoutAnybodyToTellAllCountAsLiving) {
 
 TEST_F(InvariantsTest, ManyViolationsAreCutShort) {
   for (uint32_t i = 0; i < segment_.geometry().home_buckets; ++i) {
-    for (const Cell& cell : segment_.home_at(i).entries) Poke(cell, MakeEntry(ObjectId{77'777}, 1, false));
+    for (uint32_t k = 0; k < kBucketEntries; ++k)
+      Poke(segment_.home_at(i).entry(k), MakeEntry(ObjectId{77'777}, 1, 8, false));
   }
   const CheckReport report = Check();
   EXPECT_FALSE(report.ok);

@@ -34,7 +34,7 @@ LIGHTNING_IN_ALL_MODES(LimitsTest);
 
 TEST_P(LimitsTest, EveryByteOfTheHeapCanBeUsedAndComesBack) {
   options_.max_objects = 20'000;
-  options_.size = 8 << 20;
+  options_.size = (8 << 20) + (128 << 10);
   Client client = Connect();
   const Stats empty = StatsOf(client);
   EXPECT_EQ(empty.bytes_free, empty.bytes_total);

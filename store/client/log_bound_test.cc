@@ -101,7 +101,7 @@ TEST_F(LogBoundTest, AFullBatchThatInsertsStaysWithinItsBound) {
   }
 }
 
-// All keys in one chain: each fifth insert takes an overflow bucket.
+// All keys in one chain: each eighth insert takes an overflow bucket.
 TEST_F(LogBoundTest, AFullBatchInOneChainStaysWithinItsBound) {
   const std::vector<std::string> keys = test::CollidingKeys(memory_.segment(), kMaxBatchSize);
   std::vector<BatchItem> items;

@@ -6,7 +6,6 @@
 #include "store/client/cleanup.h"
 #include "store/client/core.h"
 #include "store/client/retry.h"
-#include "store/index/eviction.h"
 
 namespace lightning {
 
@@ -104,8 +103,8 @@ void ClientCore::CopyIn(Window& window, uint64_t offset, const void* from, uint6
   if (size != 0) memcpy(window.Payload(offset, size), from, size);
 }
 
-Result<uint64_t> ClientCore::Publish(Transaction& t, const Key& key, ObjectId id, const uint64_t* expected_version,
-                                     SlotIndex* creator) {
+Status ClientCore::Publish(Transaction& t, const Key& key, ObjectId id, const uint64_t* expected_version,
+                           uint64_t* new_version, SlotIndex* creator) {
   const Segment& segment = env_.segment;
   const Bucket& home = segment.home(key.hash);
   const Place place = index::Find(segment, home, key);
@@ -119,19 +118,24 @@ Result<uint64_t> ClientCore::Publish(Transaction& t, const Key& key, ObjectId id
   }
   const uint64_t version = home.versions.Load() + 1;
   const Object& object = segment.object(id);
-  const uint64_t entry = MakeEntry(id, key.hash, /*unsealed=*/false);
+  const uint64_t entry = MakeEntry(id, key.hash, object.size.Load(), /*unsealed=*/false);
+  const uint32_t granule = ValueGranule(segment, object);
   if (place) {
-    t.Set({{home.versions, version}, {object.version, version}, {*place.cell, entry}});
+    t.Set({{home.versions, version},
+           {object.version, version},
+           {place.value_cell(), place.WithValue(granule)},
+           {place.cell(), entry}});
     Retired(t).Add(place.object());
   } else {
     Caches caches(t);
     if (!caches.HasCredit()) return Code::kTooManyObjects;
     caches.TakeCredit();
     t.Set({{home.versions, version}, {object.version, version}});
-    const Status status = index::Insert(t, home, entry);
+    const Status status = index::Insert(t, home, entry, granule);
     if (!status.ok()) return status;
   }
-  return version;
+  *new_version = version;
+  return {};
 }
 
 Status ClientCore::AppendSealed(Transaction& t, const Key& key, ObjectId id) {
@@ -139,7 +143,8 @@ Status ClientCore::AppendSealed(Transaction& t, const Key& key, ObjectId id) {
   return AppendEvent(t, EventKind::kSealed, key.bytes, object.version.Load(), object.size.Load());
 }
 
-Result<uint64_t> ClientCore::TryPut(const NewObject& object, const uint64_t* expected_version, SlotIndex* creator) {
+Status ClientCore::TryPut(const NewObject& object, const uint64_t* expected_version, uint64_t* version,
+                          SlotIndex* creator) {
   Window window(*gate_);
   Transaction t(env_, window, env_.self);
   Status status = t.Lock(t.slot().lock);
@@ -147,36 +152,33 @@ Result<uint64_t> ClientCore::TryPut(const NewObject& object, const uint64_t* exp
   const uint64_t granules = object.granules();
   status = Supply(t, granules);
   if (!status.ok()) return status;
+  const Result<ObjectId> id = Build(t, object, ObjectState::kSealed);
+  if (!id.ok()) return id.status();
   // The bucket's lock comes before a short copy: nothing after the copy then waits until its stores have left the
   // processor. A long one would keep others waiting.
   const LockWord& lock = env_.segment.home(object.key.hash).lock;
+  PrefetchCurrent(object.key);
   if (granules <= Caches::kLarge) status = t.Lock(lock);
   if (!status.ok()) return status;
-  PrefetchCurrent(object.key);
-  const Result<ObjectId> id = Build(t, object, ObjectState::kSealed);
-  if (!id.ok()) return id.status();
   CopyIn(window, env_.segment.object(*id).payload.Load(), object.value.data(), object.value.size());
   if (granules > Caches::kLarge) status = t.Lock(lock);
   if (!status.ok()) return status;
-  Result<uint64_t> version = Publish(t, object.key, *id, expected_version, creator);
-  if (!version.ok()) return version;
+  status = Publish(t, object.key, *id, expected_version, version, creator);
+  if (!status.ok()) return status;
   status = AppendSealed(t, object.key, *id);
   if (!status.ok()) return status;
   t.Commit(1);
-  NoteUse(*page_, *id, Ticks());
   Tidy(t);
   Caches(t).PrefetchNext(static_cast<uint32_t>(granules));
-  return version;
+  return {};
 }
 
 void ClientCore::PrefetchCurrent(const Key& key) const {
-  index::ForEach(env_.segment, env_.segment.home(key.hash), [&](const Cell&, uint64_t entry) {
-    if (!EntryMatches(entry, key.hash) || !env_.segment.Valid(EntryObject(entry))) return true;
-    const auto* lines = reinterpret_cast<const std::byte*>(&env_.segment.object(EntryObject(entry)));
-    __builtin_prefetch(lines, 1);
-    __builtin_prefetch(lines + 64, 1);
-    return false;
-  });
+  const Place place = index::Guess(env_.segment, env_.segment.home(key.hash), key.hash);
+  if (!place) return;
+  const auto* lines = reinterpret_cast<const std::byte*>(&env_.segment.object(place.object()));
+  __builtin_prefetch(lines, 1);
+  __builtin_prefetch(lines + 64, 1);
 }
 
 Result<ObjectId> ClientCore::Stage(const NewObject& object) {
@@ -206,31 +208,27 @@ Status ClientCore::Unstage(ObjectId id) {
   return status;
 }
 
-Result<uint64_t> ClientCore::TryPutLarge(const NewObject& object, const uint64_t* expected_version,
-                                         SlotIndex* creator) {
+Status ClientCore::TryPutLarge(const NewObject& object, const uint64_t* expected_version, uint64_t* version,
+                               SlotIndex* creator) {
   const Result<ObjectId> id = Stage(object);
   if (!id.ok()) return id.status();
-  Result<uint64_t> version = [&]() -> Result<uint64_t> {
+  const Status published = [&]() -> Status {
     Window window(*gate_);
     Transaction t(env_, window, env_.self);
     Status status = t.Lock(t.slot().lock);
     if (status.ok()) status = t.Lock(env_.segment.home(object.key.hash).lock);
     if (!status.ok()) return status;
     SealStaged(t, *id);
-    Result<uint64_t> published = Publish(t, object.key, *id, expected_version, creator);
-    if (!published.ok()) return published;
-    status = AppendSealed(t, object.key, *id);
+    status = Publish(t, object.key, *id, expected_version, version, creator);
+    if (status.ok()) status = AppendSealed(t, object.key, *id);
     if (!status.ok()) return status;
     t.Commit(1);
-    NoteUse(*page_, *id, Ticks());
     Tidy(t);
-    return published;
+    return {};
   }();
-  if (!version.ok()) {
-    const Status status = Unstage(*id);
-    if (!status.ok()) return status;
-  }
-  return version;
+  if (published.ok()) return {};
+  const Status status = Unstage(*id);
+  return status.ok() ? published : status;
 }
 
 void ClientCore::SealStaged(Transaction& t, ObjectId id) {
@@ -285,16 +283,18 @@ Result<uint64_t> ClientCore::Put(std::string_view key, Bytes value, const PutOpt
   if (gate_->Overlaps(value.data(), value.size()))
     return Status(Code::kInvalidArgument, "the bytes lie in the store's control mapping");
   const Key prepared(env_.segment, key);
-  __builtin_prefetch(&env_.segment.home(prepared.hash), 1);
+  index::PrefetchHome<1>(env_.segment.home(prepared.hash));
   const NewObject object{prepared, value, options.metadata, value.size()};
   const uint64_t granules = object.granules();
   const Turn turn(*this, options.timeout);
-  Result<uint64_t> version = Retry<uint64_t>(granules, [&](SlotIndex* creator) {
-    return granules > Caches::kLargestCached ? TryPutLarge(object, expected_version, creator)
-                                             : TryPut(object, expected_version, creator);
+  uint64_t version = 0;
+  const Status done = Retry<Status>(granules, [&](SlotIndex* creator) {
+    return granules > Caches::kLargestCached ? TryPutLarge(object, expected_version, &version, creator)
+                                             : TryPut(object, expected_version, &version, creator);
   });
   page_->puts.store(page_->puts.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-  if (version.ok()) Ring(prepared);
+  if (!done.ok()) return done;
+  Ring(prepared);
   return version;
 }
 

@@ -6,11 +6,11 @@
 
 namespace lightning {
 
-template <typename T, typename Attempt>
-Result<T> ClientCore::Retry(uint64_t granules, Attempt attempt) {
+template <typename Outcome, typename Attempt>
+Outcome ClientCore::Retry(uint64_t granules, Attempt attempt) {
   for (int round = 0;; ++round) {
     SlotIndex creator = kAttacher;
-    Result<T> result = attempt(&creator);
+    Outcome result = attempt(&creator);
     if (!env_.to_clean.empty()) CleanPending();
     if (result.ok()) return result;
     Result<bool> mended = false;

@@ -21,9 +21,9 @@ Result<std::vector<ObjectInfo>> ClientCore::List(std::string_view prefix) {
         continue;
       }
       chain.clear();
-      index::ForEach(segment, home, [&](const Cell&, uint64_t entry) {
-        const ObjectId id = EntryObject(entry);
-        if (EntryUnsealed(entry) || !segment.Valid(id)) return true;
+      index::ForEach(segment, home, [&](const Place& place) {
+        const ObjectId id = place.object();
+        if (EntryUnsealed(place.entry) || !segment.Valid(id)) return true;
         const Object& object = segment.object(id);
         const ObjectFields fields = ObjectFields::Read(object);
         std::string key = KeyOf(segment, object);

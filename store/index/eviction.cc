@@ -35,10 +35,12 @@ std::vector<Candidate> EvictionCandidates(const Segment& segment, const PinnedOb
   const uint64_t look = std::min<uint64_t>(used, kEvictionWindow);
   for (uint64_t i = 0; i < look; ++i) {
     const ObjectId id{static_cast<uint32_t>((hand + i) % used + 1)};
-    const ObjectFields fields = ObjectFields::Read(segment.object(id));
+    const Object& object = segment.object(id);
+    const ObjectFields fields = ObjectFields::Read(object);
     if (fields.head.state != ObjectState::kSealed || pinned.Contains(id)) continue;
     const auto use = uses.find(id.value);
-    const uint64_t tick = use == uses.end() ? fields.tick : std::max(fields.tick, use->second);
+    const uint64_t made = object.tick.Load();
+    const uint64_t tick = use == uses.end() ? made : std::max(made, use->second);
     candidates.push_back({id, tick, fields.granules() * kGranule});
   }
   *next_hand = used <= kEvictionWindow ? 0 : (hand + look) % used;

@@ -12,7 +12,7 @@ BucketId TakeOverflow(Transaction& t) {
     return head;
   }
   const uint64_t unused = central.overflow_unused.Load();
-  LIGHTNING_ASSERT(unused < t.segment().geometry().overflow_buckets);  // there is one to each five objects
+  LIGHTNING_ASSERT(unused < t.segment().geometry().overflow_buckets);  // there is one to each eight objects
   t.Set(central.overflow_unused, unused + 1);
   return BucketId{static_cast<uint32_t>(unused + 1)};
 }
@@ -21,11 +21,21 @@ BucketId TakeOverflow(Transaction& t) {
 
 Place Find(const Segment& segment, const Bucket& home, const Key& key) {
   Place found;
-  ForEach(segment, home, [&](const Cell& cell, uint64_t entry) {
-    if (!EntryMatches(entry, key.hash)) return true;
-    const ObjectId id = EntryObject(entry);
+  ForEach(segment, home, [&](const Place& place) {
+    if (!EntryMatches(place.entry, key.hash)) return true;
+    const ObjectId id = place.object();
     if (!segment.Valid(id) || !KeyEquals(segment, segment.object(id), key)) return true;
-    found = {&cell, entry};
+    found = place;
+    return false;
+  });
+  return found;
+}
+
+Place Guess(const Segment& segment, const Bucket& home, uint64_t hash) {
+  Place found;
+  ForEach(segment, home, [&](const Place& place) {
+    if (!EntryMatches(place.entry, hash) || !segment.Valid(place.object())) return true;
+    found = place;
     return false;
   });
   return found;
@@ -33,22 +43,22 @@ Place Find(const Segment& segment, const Bucket& home, const Key& key) {
 
 Place FindObject(const Segment& segment, const Bucket& home, ObjectId id) {
   Place found;
-  ForEach(segment, home, [&](const Cell& cell, uint64_t entry) {
-    if (EntryObject(entry) != id) return true;
-    found = {&cell, entry};
+  ForEach(segment, home, [&](const Place& place) {
+    if (place.object() != id) return true;
+    found = place;
     return false;
   });
   return found;
 }
 
-Status Insert(Transaction& t, const Bucket& home, uint64_t entry) {
+Status Insert(Transaction& t, const Bucket& home, uint64_t entry, uint32_t granule) {
   const Bucket* bucket = &home;
   for (;;) {
-    for (const Cell& cell : bucket->entries) {
-      if (cell.Load() == 0) {
-        t.Set(cell, entry);
-        return {};
-      }
+    for (uint32_t i = 0; i < kBucketEntries; ++i) {
+      if (bucket->entry(i).Load() != 0) continue;
+      const Place place{bucket, i, entry};
+      t.Set({{place.value_cell(), place.WithValue(granule)}, {place.cell(), entry}});
+      return {};
     }
     const BucketId next{Low(bucket->next.Load())};
     if (!next) break;
@@ -57,9 +67,11 @@ Status Insert(Transaction& t, const Bucket& home, uint64_t entry) {
   const Status status = t.Lock(t.segment().central().lock);
   if (!status.ok()) return status;
   const BucketId grown = TakeOverflow(t);
-  t.Set(t.segment().overflow(grown).next, 0);
-  t.Set(t.segment().overflow(grown).entries[0], entry);
-  t.Set(bucket->next, grown.value);
+  const Place place{&t.segment().overflow(grown), 0, entry};
+  t.Set({{place.bucket->next, 0},
+         {place.value_cell(), place.WithValue(granule)},
+         {place.cell(), entry},
+         {bucket->next, grown.value}});
   return {};
 }
 
@@ -74,16 +86,17 @@ Status Remove(Transaction& t, const Bucket& home, const Place& place) {
   }
   uint32_t last = 0;
   for (uint32_t i = 0; i < kBucketEntries; ++i) {
-    if (bucket->entries[i].Load() != 0) last = i;
+    if (bucket->entry(i).Load() != 0) last = i;
   }
   const bool shrinks = before != nullptr && last == 0;
   if (shrinks) {
     const Status status = t.Lock(segment.central().lock);
     if (!status.ok()) return status;
   }
-  const uint64_t moved = bucket->entries[last].Load();
-  if (&bucket->entries[last] != place.cell) t.Set(*place.cell, moved);
-  t.Set(bucket->entries[last], 0);
+  const Place moved{bucket, last, bucket->entry(last).Load()};
+  if (&moved.cell() != &place.cell())
+    t.Set({{place.value_cell(), place.WithValue(moved.value())}, {place.cell(), moved.entry}});
+  t.Set(moved.cell(), 0);
   if (shrinks) {
     const Cell& list = segment.central().overflow_free_list;
     const uint64_t freed = before->next.Load();

@@ -37,8 +37,8 @@ class IndexTest : public testing::Test {
   // The object ids of the chain, in order.
   std::vector<uint32_t> Chain() const {
     std::vector<uint32_t> ids;
-    index::ForEach(segment(), home(), [&](const Cell&, uint64_t entry) {
-      ids.push_back(EntryObject(entry).value);
+    index::ForEach(segment(), home(), [&](const Place& place) {
+      ids.push_back(place.object().value);
       return true;
     });
     return ids;
@@ -47,20 +47,30 @@ class IndexTest : public testing::Test {
   bool Compact() const {
     bool gap = false;
     for (const Bucket* bucket = &home();;) {
-      if (bucket != &home() && bucket->entries[0].Load() == 0) return false;
-      for (const Cell& cell : bucket->entries) {
-        if (cell.Load() != 0 && gap) return false;
-        gap |= cell.Load() == 0;
+      if (bucket != &home() && bucket->entry(0).Load() == 0) return false;
+      for (uint32_t i = 0; i < kBucketEntries; ++i) {
+        if (bucket->entry(i).Load() != 0 && gap) return false;
+        gap |= bucket->entry(i).Load() == 0;
       }
       const BucketId next{Low(bucket->next.Load())};
       if (!next) return true;
       bucket = &segment().overflow(next);
     }
   }
+  static uint32_t Granule(uint32_t id) { return 0x8000'0000 + 3 * id; }
+  // Whether each entry has the place that it was inserted with.
+  bool PlacesAreRight() const {
+    bool right = true;
+    index::ForEach(segment(), home(), [&](const Place& place) {
+      right &= place.value() == Granule(place.object().value);
+      return true;
+    });
+    return right;
+  }
   uint64_t Entries() const { return actor_.slot().log_count.Load(); }
   void Insert(uint32_t id) {
     const uint64_t before = Entries();
-    ASSERT_TRUE(index::Insert(t_, home(), MakeEntry(ObjectId{id}, id, false)).ok());
+    ASSERT_TRUE(index::Insert(t_, home(), MakeEntry(ObjectId{id}, id, 8, false), Granule(id)).ok());
     most_insert_ = std::max(most_insert_, Entries() - before);
     t_.Commit(1);
   }
@@ -93,7 +103,7 @@ TEST_F(IndexTest, AChainGrowsByABucketWhenItIsFullAndShrinksAgain) {
   }
 }
 
-// Compactness is what bounds the overflow buckets: one to five objects is enough for any distribution of keys.
+// Compactness is what bounds the overflow buckets: one to eight objects is enough for any distribution of keys.
 TEST_F(IndexTest, AllObjectsInOneChainFit) {
   for (uint32_t i = 1; i <= memory_.geometry().max_objects; ++i) Insert(i);
   EXPECT_TRUE(Compact());
@@ -117,6 +127,7 @@ TEST_F(IndexTest, ChainsStayCompactAndCompleteUnderRandomChanges) {
       Remove(move_one(present, absent));
     }
     ASSERT_TRUE(Compact()) << step;
+    ASSERT_TRUE(PlacesAreRight()) << step;
     std::vector<uint32_t> chain = Chain(), expected = present;
     std::sort(chain.begin(), chain.end());
     std::sort(expected.begin(), expected.end());
@@ -127,33 +138,34 @@ TEST_F(IndexTest, ChainsStayCompactAndCompleteUnderRandomChanges) {
 }
 
 TEST_F(IndexTest, WhatIsNotCommittedIsUndone) {
-  for (uint32_t i = 1; i <= 11; ++i) Insert(i);
+  for (uint32_t i = 1; i <= 2 * kBucketEntries + 1; ++i) Insert(i);
   const std::vector<uint32_t> before = Chain();
   ASSERT_TRUE(index::Remove(t_, home(), index::FindObject(segment(), home(), ObjectId{2})).ok());
   ASSERT_TRUE(index::Remove(t_, home(), index::FindObject(segment(), home(), ObjectId{5})).ok());
-  ASSERT_TRUE(index::Insert(t_, home(), MakeEntry(ObjectId{30}, 30, false)).ok());
+  ASSERT_TRUE(index::Insert(t_, home(), MakeEntry(ObjectId{30}, 30, 8, false), Granule(30)).ok());
   EXPECT_NE(Chain(), before);
   t_.Rollback(1);
   EXPECT_EQ(Chain(), before);
+  EXPECT_TRUE(PlacesAreRight());
   EXPECT_EQ(overflow_in_use(), 2u);
 }
 
 TEST_F(IndexTest, AWalkThroughATornChainEnds) {
-  for (uint32_t i = 1; i <= 16; ++i) Insert(i);
+  for (uint32_t i = 1; i <= 3 * kBucketEntries + 1; ++i) Insert(i);
   // As a reader may see it while others change it: a cycle.
   const BucketId second{Low(home().next.Load())};
   const Bucket& last = segment().overflow(BucketId{Low(segment().overflow(second).next.Load())});
   t_.Set(last.next, second.value);
   uint64_t visits = 0;
-  index::ForEach(segment(), home(), [&](const Cell&, uint64_t) {
+  index::ForEach(segment(), home(), [&](const Place&) {
     ++visits;
     return true;
   });
   EXPECT_LE(visits, uint64_t{kBucketEntries} * (memory_.geometry().overflow_buckets + 1));
   t_.Set(last.next, memory_.geometry().overflow_buckets + 1);  // and an id that is none
   visits = 0;
-  index::ForEach(segment(), home(), [&](const Cell&, uint64_t) { return ++visits != 0; });
-  EXPECT_EQ(visits, 15u) << "up to there";
+  index::ForEach(segment(), home(), [&](const Place&) { return ++visits != 0; });
+  EXPECT_EQ(visits, 3 * kBucketEntries) << "up to there";
   t_.Rollback(1);
 }
 

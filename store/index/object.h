@@ -25,7 +25,7 @@ struct Key {
 // has seen that the lock word did not change meanwhile.
 struct ObjectFields {
   ObjectHead head;
-  uint64_t version, payload, size, tick;
+  uint64_t version, payload, size;
   uint32_t metadata_size;
   BlockId block;
 
@@ -35,7 +35,6 @@ struct ObjectFields {
             object.version.Load(),
             object.payload.Load(),
             object.size.Load(),
-            object.tick.Load(),
             High(storage),
             BlockId{Low(storage)}};
   }
@@ -53,6 +52,12 @@ struct ObjectFields {
     return RoundUp(size, page_aligned ? kPageSize : kGranule);
   }
 };
+
+// Where the value begins, in granules from the heap's start; 0 when the object has no block.
+inline uint32_t ValueGranule(const Segment& segment, const Object& object) {
+  const uint64_t payload = object.payload.Load();
+  return payload == 0 ? 0 : static_cast<uint32_t>((payload - segment.geometry().heap) / kGranule);
+}
 
 // Whether the object has this key. Reads at most what the heap holds, whatever the words say.
 bool KeyEquals(const Segment& segment, const Object& object, const Key& key);

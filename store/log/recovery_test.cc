@@ -35,18 +35,18 @@ void Work(Actor& actor) {
   ASSERT_TRUE(t.Lock(actor.slot().lock).ok());
   ASSERT_TRUE(t.Lock(segment.home_at(3).lock).ok());
   t.Set(segment.home_at(3).versions, 1);
-  t.Set({{segment.home_at(3).entries[0], 2}, {actor.slot().credits, 3}});
+  t.Set({{segment.home_at(3).entry(0), 2}, {actor.slot().credits, 3}});
   t.Commit(2);
   ASSERT_TRUE(t.Lock(segment.central().lock).ok());
   t.Set(segment.central().bins[0], 4);
   t.Set(segment.central().bins[0], 5);
-  t.Set({{segment.home_at(3).versions, 6}, {segment.home_at(3).entries[0], 0}, {segment.central().bins[1], 7}});
+  t.Set({{segment.home_at(3).versions, 6}, {segment.home_at(3).entry(0), 0}, {segment.central().bins[1], 7}});
   t.Commit(0);
 }
 
 // The cells that Work changes.
 std::vector<uint64_t> Cells(const Segment& segment) {
-  return {segment.home_at(3).versions.Load(), segment.home_at(3).entries[0].Load(), segment.slot(0).credits.Load(),
+  return {segment.home_at(3).versions.Load(), segment.home_at(3).entry(0).Load(), segment.slot(0).credits.Load(),
           segment.central().bins[0].Load(), segment.central().bins[1].Load()};
 }
 

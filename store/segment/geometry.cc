@@ -30,9 +30,9 @@ Result<Geometry> Geometry::Compute(const Options& options) {
   g.max_pins = options.max_pins;
   g.event_slots = options.event_slots;
   g.objects = g.max_objects + SpareObjects(g.max_clients);
-  // Two and a half objects a home bucket of five; a chain wastes less than one bucket, so that a fifth as many overflow
+  // Four objects a home bucket of eight; a chain wastes less than one bucket, so that an eighth as many overflow
   // buckets as objects is enough for any distribution of keys.
-  g.home_buckets = static_cast<uint32_t>(uint64_t{g.max_objects} * 2 / 5 + 1);
+  g.home_buckets = g.max_objects / 4 + 1;
   g.overflow_buckets = g.max_objects / kBucketEntries + 1;
   // Each object and each cached block is at most one extent, and between two of them lies at most one free extent.
   g.blocks = 2 * (g.objects + kBlockCache * g.max_clients) + 2;

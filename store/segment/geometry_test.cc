@@ -147,7 +147,7 @@ TEST(GeometryTest, PoolsHoldTheWorstCase) {
     options.max_objects = objects;
     const Result<Geometry> g = Geometry::Compute(options);
     ASSERT_TRUE(g.ok());
-    // All keys in one chain, or each full chain one over: at most one overflow bucket for five objects.
+    // All keys in one chain, or each full chain one over: at most one overflow bucket for eight objects.
     EXPECT_GE(g->overflow_buckets, objects / kBucketEntries);
     EXPECT_GT(g->overflow_buckets * kBucketEntries + kBucketEntries, objects);
     // Used blocks are objects' or cached; between two of them, and at the ends, lies at most one free block.

@@ -29,7 +29,7 @@ using BucketId = Id<struct BucketTag>;
 using SlotIndex = uint32_t;  // zero-based: there is no "none" among slots
 
 inline constexpr uint64_t kMagic = 0x31474E4E4854474C;  // "LGTHNNG1", little-endian
-inline constexpr uint32_t kFormatVersion = 1;
+inline constexpr uint32_t kFormatVersion = 2;
 inline constexpr uint64_t kPageSize = 4096;
 inline constexpr uint32_t kMaxClientSlots = 1024;
 
@@ -126,25 +126,42 @@ struct Slot {
 };
 
 // --- Index: chains of buckets. The lock of a home bucket covers its whole chain and every object linked from it.
-inline constexpr uint32_t kBucketEntries = 5;
-struct alignas(64) Bucket {
+// `places` tells where the values stand, so that a reader has object and value fetched at once and not one after the
+// other: docs/decisions/2026-11-23-places-in-the-bucket.md. Written with the entry, and exact for each entry in use.
+// Chains are compact, so that most operations need no more than a bucket's first cache line.
+inline constexpr uint32_t kBucketEntries = 8;
+inline constexpr uint32_t kLineEntries = kBucketEntries / 2;
+struct alignas(128) Bucket {
+  struct Entries {
+    Cell places[kLineEntries / 2];  // two to a word, the first in the lower half: granules from the heap's start
+    Cell entries[kLineEntries];
+  };
   LockWord lock;  // of a home bucket; unused in an overflow bucket
   Cell versions;  // the largest version given to an object of this chain; it never falls
-  Cell next;      // BucketId of the overflow bucket that goes on
-  Cell entries[kBucketEntries];
-};
-static_assert(sizeof(Bucket) == 64);
+  Entries first;
+  Cell next;  // BucketId of the overflow bucket that goes on
+  Cell reserved;
+  Entries second;
 
-// An index entry: bits 0..31 ObjectId (0: free), bit 32 unsealed, bits 33..63 the low bits of the key's hash.
+  const Cell& entry(uint32_t i) const { return (i < kLineEntries ? first : second).entries[i % kLineEntries]; }
+  const Cell& places(uint32_t i) const { return (i < kLineEntries ? first : second).places[i % kLineEntries / 2]; }
+};
+static_assert(sizeof(Bucket) == 128 && offsetof(Bucket, next) == 64);
+
+// An index entry: bits 0..31 ObjectId (0: free), bit 32 unsealed, bits 33..37 lines of the value (31: or more), bits
+// 38..63 the low bits of the key's hash.
 inline constexpr uint64_t kEntryUnsealed = uint64_t{1} << 32;
-constexpr uint64_t MakeEntry(ObjectId id, uint64_t hash, bool unsealed) {
-  return hash << 33 | (unsealed ? kEntryUnsealed : 0) | id.value;
+inline constexpr uint64_t kEntryMostLines = 31;
+constexpr uint64_t MakeEntry(ObjectId id, uint64_t hash, uint64_t size, bool unsealed) {
+  const uint64_t lines = size > kEntryMostLines * 64 ? kEntryMostLines : (size + 63) / 64;
+  return hash << 38 | lines << 33 | (unsealed ? kEntryUnsealed : 0) | id.value;
 }
 constexpr ObjectId EntryObject(uint64_t entry) { return {Low(entry)}; }
 constexpr bool EntryUnsealed(uint64_t entry) { return (entry & kEntryUnsealed) != 0; }
-constexpr bool EntryMatches(uint64_t entry, uint64_t hash) { return entry >> 33 == (hash & 0x7FFF'FFFF) && Low(entry); }
+constexpr uint32_t EntryLines(uint64_t entry) { return static_cast<uint32_t>(entry >> 33 & kEntryMostLines); }
+constexpr bool EntryMatches(uint64_t entry, uint64_t hash) { return entry >> 38 == (hash & 0x3FF'FFFF) && Low(entry); }
 
-// --- Objects. The first cache line is all that a get of a key of up to 32 bytes reads.
+// --- Objects. The first cache line is all that a get of a key of up to 24 bytes reads.
 enum class ObjectState : uint8_t { kFree = 0, kUnsealed = 1, kSealed = 2, kRetired = 3 };
 inline constexpr uint32_t kKeyWords = 9;
 inline constexpr uint32_t kInlineKey = kKeyWords * 8;  // bytes; a longer key stands in the heap, after the value
@@ -154,10 +171,10 @@ struct alignas(64) Object {
   Cell version;
   Cell payload;  // byte offset of the value in the segment; 0 when the object has no block
   Cell size;     // bytes of the value
-  Cell key[kKeyWords];
   Cell storage;  // bytes of metadata, BlockId
-  Cell links;    // previous, next ObjectId of the list it is in
-  Cell tick;     // when it was made, for eviction
+  Cell key[kKeyWords];
+  Cell links;  // previous, next ObjectId of the list it is in
+  Cell tick;   // when it was made, for eviction
 };
 static_assert(sizeof(Object) == 128);
 

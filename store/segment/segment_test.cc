@@ -30,8 +30,8 @@ TEST_F(SegmentTest, ALogMayNameCellsAlone) {
   const Block& block = segment_.block(BlockId{g_.blocks});
   for (const Cell* cell :
        {&segment_.central().free_granules, &segment_.central().subscribers, &segment_.central().bins[kBins - 1],
-        &slot.credits, &slot.blocks[kBlockCache - 1], &bucket.versions, &bucket.entries[4], &object.head, &object.tick,
-        &block.extent, &block.state})
+        &slot.credits, &slot.blocks[kBlockCache - 1], &bucket.versions, &bucket.entry(4), &bucket.places(7),
+        &bucket.next, &object.head, &object.tick, &block.extent, &block.state})
     EXPECT_TRUE(IsCell(cell)) << segment_.OffsetOf(cell);
   for (const void* other : std::initializer_list<const void*>{
            &segment_.central().lock, &segment_.central().event_lock, &slot.state, &slot.pid, &slot.lock,

@@ -9,7 +9,7 @@ namespace {
 
 void Must(bool done) { LIGHTNING_ASSERT(done); }
 
-// Keys of one chain; "k0" to "k11" by number.
+// Keys of one chain, by number.
 const std::string& K(size_t i) {
   static const std::vector<std::string> keys = CollidingKeys(MemorySegment(StageOptions()).segment(), 16);
   return keys.at(i);
@@ -27,41 +27,41 @@ void Listen(Stage& s) {
 // A batch that replaces one key and adds `added`.
 void PutBatch(Stage& s, size_t added) {
   std::vector<BatchItem> items;
-  for (size_t i = 0; i <= added; ++i) items.push_back({K(4 + i), AsBytes("batch"), AsBytes("m")});
+  for (size_t i = 0; i <= added; ++i) items.push_back({K(kBucketEntries - 1 + i), AsBytes("batch"), AsBytes("m")});
   Must(s.client.PutBatch(items).ok());
 }
 
 void StartWriter(Stage& s, uint64_t size) {
-  s.writer.emplace(std::move(*s.client.Create(K(5), size)));
+  s.writer.emplace(std::move(*s.client.Create(K(kBucketEntries), size)));
   std::memset(s.writer->Writable().data(), 'w', size);
 }
 
 const auto kNothing = [](Stage&) {};
-const auto kFive = [](Stage& s) { PutKeys(s, 5); };
-const auto kSix = [](Stage& s) { PutKeys(s, 6); };
+const auto kFull = [](Stage& s) { PutKeys(s, kBucketEntries); };
+const auto kOver = [](Stage& s) { PutKeys(s, kBucketEntries + 1); };
 
 std::vector<Operation> Puts() {
   return {
       {"PutFirst", kNothing, [](Stage& s) { Must(s.client.Put("first", "value").ok()); }},
       {"PutInsert", [](Stage& s) { PutKeys(s, 3); }, [](Stage& s) { Must(s.client.Put(K(3), "value").ok()); }},
-      {"PutInsertGrowsTheChain", kFive, [](Stage& s) { Must(s.client.Put(K(5), "value").ok()); }},
-      {"PutLongKeyAndMetadata", kFive,
+      {"PutInsertGrowsTheChain", kFull, [](Stage& s) { Must(s.client.Put(K(kBucketEntries), "value").ok()); }},
+      {"PutLongKeyAndMetadata", kFull,
        [](Stage& s) {
          Must(s.client.Put(std::string(90, 'k'), "value", {AsBytes("metadata"), {}}).ok());
        }},
-      {"PutEmpty", kFive, [](Stage& s) { Must(s.client.Put("empty", "").ok()); }},
-      {"PutReplace", kFive, [](Stage& s) { Must(s.client.Put(K(2), std::string(200, 'b')).ok()); }},
+      {"PutEmpty", kFull, [](Stage& s) { Must(s.client.Put("empty", "").ok()); }},
+      {"PutReplace", kFull, [](Stage& s) { Must(s.client.Put(K(2), std::string(200, 'b')).ok()); }},
       {"PutReplaceHeard",
        [](Stage& s) {
-         PutKeys(s, 5);
+         PutKeys(s, kBucketEntries);
          Listen(s);
        },
        [](Stage& s) { Must(s.client.Put(K(2), "new").ok()); }},
-      {"PutLarge", kFive, [](Stage& s) { Must(s.client.Put(K(2), std::string(70'000, 'b')).ok()); }},
-      {"PutRefused", kFive, [](Stage& s) { Must(!s.client.Replace(K(2), AsBytes("x"), 999).ok()); }},
+      {"PutLarge", kFull, [](Stage& s) { Must(s.client.Put(K(2), std::string(70'000, 'b')).ok()); }},
+      {"PutRefused", kFull, [](Stage& s) { Must(!s.client.Replace(K(2), AsBytes("x"), 999).ok()); }},
       {"PutDrainsWhatIsRetired",
        [](Stage& s) {
-         PutKeys(s, 5);
+         PutKeys(s, kBucketEntries);
          while (s.memory.segment().slot(0).retired_count.Load() < 31) Must(s.client.Put(K(2), "x").ok());
        },
        [](Stage& s) { Must(s.client.Put(K(2), "y").ok()); }},
@@ -71,20 +71,22 @@ std::vector<Operation> Puts() {
            Must(s.client.Put(Numbered("filler", i), "v").ok());
        },
        [](Stage& s) { Must(s.client.Put("one more", "v").ok()); }},
-      {"Batch", kFive, [](Stage& s) { PutBatch(s, 3); }},
+      {"Batch", kFull, [](Stage& s) { PutBatch(s, 3); }},
       {"BatchHeard",
        [](Stage& s) {
-         PutKeys(s, 5);
+         PutKeys(s, kBucketEntries);
          Listen(s);
        },
        [](Stage& s) { PutBatch(s, 4); }},
       {"BatchRefused",
        [](Stage& s) {
-         PutKeys(s, 5);
+         PutKeys(s, kBucketEntries);
          StartWriter(s, 10);
        },
        [](Stage& s) {
-         const BatchItem items[] = {{K(1), AsBytes("1"), {}}, {K(6), AsBytes("2"), {}}, {K(5), AsBytes("3"), {}}};
+         const BatchItem items[] = {{K(1), AsBytes("1"), {}},
+                                    {K(kBucketEntries + 1), AsBytes("2"), {}},
+                                    {K(kBucketEntries), AsBytes("3"), {}}};
          Must(s.client.PutBatch(items).code() == Code::kBeingCreated);
        }},
   };
@@ -92,50 +94,51 @@ std::vector<Operation> Puts() {
 
 std::vector<Operation> Others() {
   return {
-      {"DeleteShrinksTheChain", kSix, [](Stage& s) { Must(s.client.Delete(K(1)).ok()); }},
+      {"DeleteShrinksTheChain", kOver, [](Stage& s) { Must(s.client.Delete(K(1)).ok()); }},
       {"DeleteHeard",
        [](Stage& s) {
          PutKeys(s, 3);
          Listen(s);
        },
        [](Stage& s) { Must(s.client.Delete(K(1)).ok()); }},
-      {"CreateSmall", kFive, [](Stage& s) { s.writer.emplace(std::move(*s.client.Create(K(5), 100))); }},
-      {"CreateLarge", kFive, [](Stage& s) { s.writer.emplace(std::move(*s.client.Create(K(5), 70'000))); }},
+      {"CreateSmall", kFull, [](Stage& s) { s.writer.emplace(std::move(*s.client.Create(K(kBucketEntries), 100))); }},
+      {"CreateLarge", kFull,
+       [](Stage& s) { s.writer.emplace(std::move(*s.client.Create(K(kBucketEntries), 70'000))); }},
       {"SealSmall",
        [](Stage& s) {
-         PutKeys(s, 5);
+         PutKeys(s, kBucketEntries);
          StartWriter(s, 100);
        },
        [](Stage& s) { Must(s.writer->Seal().ok()); }},
       {"SealLargeHeard",
        [](Stage& s) {
-         PutKeys(s, 5);
+         PutKeys(s, kBucketEntries);
          Listen(s);
          StartWriter(s, 70'000);
        },
        [](Stage& s) { Must(s.writer->Seal().ok()); }},
       {"Abort",
        [](Stage& s) {
-         PutKeys(s, 5);
+         PutKeys(s, kBucketEntries);
          StartWriter(s, 70'000);
        },
        [](Stage& s) { Must(s.writer->Abort().ok()); }},
-      {"Evict", kSix, [](Stage& s) { Must(s.client.Evict(100).ok()); }},
-      {"Subscribe", kFive, [](Stage& s) { s.subscription.emplace(std::move(*s.client.Subscribe())); }},
+      {"Evict", kOver, [](Stage& s) { Must(s.client.Evict(100).ok()); }},
+      {"Subscribe", kFull, [](Stage& s) { s.subscription.emplace(std::move(*s.client.Subscribe())); }},
       {"Unsubscribe", [](Stage& s) { s.subscription.emplace(std::move(*s.client.Subscribe())); },
        [](Stage& s) { s.subscription.reset(); }},
       {"Recover",
        [](Stage& s) {
-         PutKeys(s, 6);
+         PutKeys(s, kBucketEntries + 1);
          s.handle.emplace(std::move(*s.client.Get(K(1))));
          for (size_t i = 0; i < 4; ++i) Must(s.client.Delete(K(i)).ok());
        },
        [](Stage& s) { Must(s.client.Recover().ok()); }},
-      {"Get", kSix, [](Stage& s) { s.handle.emplace(std::move(*s.client.Get(K(3)))); }},
-      {"Attach", kFive, [](Stage& s) { s.listener.emplace(std::move(*s.memory.Attach(s.world))); }},
+      {"Get", kOver, [](Stage& s) { s.handle.emplace(std::move(*s.client.Get(K(3)))); }},
+      {"Attach", kFull, [](Stage& s) { s.listener.emplace(std::move(*s.memory.Attach(s.world))); }},
       {"Detach",
        [](Stage& s) {
-         PutKeys(s, 6);
+         PutKeys(s, kBucketEntries + 1);
          for (size_t i = 0; i < 4; ++i) Must(s.client.Delete(K(i)).ok());
        },
        [](Stage& s) { s.client.Close(); }},
