@@ -290,7 +290,7 @@ TEST(LinearizabilityTest, ASmallBudgetGivesNoVerdict) {
 
 TEST(LinearizabilityTest, EachKeyIsJudgedByItself) {
   Operations operations = {Put(kA, 1, 2), Put(kA, 1, 2), Get(kA, 3, 4), Get(kAbsent, 3, 4), Get(kA, 5, 6)};
-  for (const size_t i : {1, 3}) operations[i].key = 9;
+  for (const size_t i : {size_t{1}, size_t{3}}) operations[i].key = 9;
   const KeyPartition keys(operations);
   ASSERT_EQ(keys.size(), 2u);
   EXPECT_TRUE(std::ranges::equal(keys.Key(0), std::vector<uint32_t>{0, 2, 4}));
