@@ -217,7 +217,7 @@ bool RegisterSearch::Enter() {
   const uint32_t blocked_entry = Settle();
   if (blocked_entry == 0) return true;
   LookAround(blocked_entry);
-  if (explanation_ != nullptr) Remember(problem_.entries[blocked_entry].step);
+  if (explanation_ != nullptr && limited_) Remember(problem_.entries[blocked_entry].step);
   const size_t begin = candidates_.size();
   if (!Seen(blocked_entry)) Propose(blocked_entry);
   frames_.push_back({trail_.size(), state_, blocked_entry, begin, begin, candidates_.size()});
@@ -282,7 +282,7 @@ bool RegisterSearch::Place(uint32_t what, uint32_t blocked_entry) {
   return state_ == from || StaysWritable(from);
 }
 
-// Keeps the longest order so far.
+// Keeps the longest order so far. An order that was not limited may hold a step twice, and is none.
 void RegisterSearch::Remember(uint32_t blocked) {
   std::vector<uint32_t> order, used(problem_.classes.size());
   for (const uint32_t what : trail_) {
