@@ -204,6 +204,12 @@ TEST(LinearizabilityTest, AnInterruptedOperationIsNotUsedUpByAnOrderThatLedNowhe
   EXPECT_EQ(Check({put, replace, Delete(5), Get(kAbsent, 6, 7), Put(kC, 8, 9), Get(kAbsent, 10, 11)}), kOk);
 }
 
+TEST(LinearizabilityTest, AnInterruptedWriteMayRestoreWhatWasThere) {
+  RegisterOperation replace = Replace(kB, kC, Answer::kNone, 11, 14);
+  replace.interrupted = true;
+  EXPECT_EQ(Check({Put(kB, 8), replace, Put(kA, 12, 15), Get(kC, 16, 18)}, kB), kOk) << "put A, put B, replace B by C";
+}
+
 TEST(LinearizabilityTest, AReadFromTheFutureIsIllegal) {
   EXPECT_EQ(Check({Get(kA, 1, 2), Put(kA, 3, 4)}), kIllegal);
   EXPECT_EQ(Check({Get(kA, 1, 2), Put(kA, 3)}), kIllegal);
@@ -284,7 +290,7 @@ TEST(LinearizabilityTest, ASmallBudgetGivesNoVerdict) {
 
 TEST(LinearizabilityTest, EachKeyIsJudgedByItself) {
   Operations operations = {Put(kA, 1, 2), Put(kA, 1, 2), Get(kA, 3, 4), Get(kAbsent, 3, 4), Get(kA, 5, 6)};
-  for (const size_t i : {1, 3}) operations[i].key = 9;
+  for (const size_t i : {size_t{1}, size_t{3}}) operations[i].key = 9;
   const KeyPartition keys(operations);
   ASSERT_EQ(keys.size(), 2u);
   EXPECT_TRUE(std::ranges::equal(keys.Key(0), std::vector<uint32_t>{0, 2, 4}));

@@ -189,10 +189,14 @@ void RegisterSearch::Propose(uint32_t blocked_entry) {
     supplied |= supplies;
     if (step.Fits(state_) && MayComeNext(step)) add(index, supplies);
   }
+  const bool hides = !problem_.classes.empty() && std::any_of(pending_.begin(), pending_.end(), [&](uint32_t index) {
+    return MayBeHidden(problem_.steps[index]);
+  });
   for (uint32_t i = 0; i < problem_.classes.size(); ++i) {
     const OpenClass& group = problem_.classes[i];
     const bool supplies = !fits && waiting.Fits(group.written);
-    const bool next = group.Fits(state_) && group.written != state_ && Useful(group.written);
+    // Writing again what is there hides the pending writes that nobody waits for.
+    const bool next = group.Fits(state_) && (group.written != state_ || hides) && Useful(group.written);
     if (!next && (!supplies || supplied)) continue;
     const uint32_t called = Called(group, problem_.entries[blocked_entry].time);
     if (called == 0) continue;
@@ -213,7 +217,7 @@ bool RegisterSearch::Enter() {
   const uint32_t blocked_entry = Settle();
   if (blocked_entry == 0) return true;
   LookAround(blocked_entry);
-  if (explanation_ != nullptr) Remember(problem_.entries[blocked_entry].step);
+  if (explanation_ != nullptr && limited_) Remember(problem_.entries[blocked_entry].step);
   const size_t begin = candidates_.size();
   if (!Seen(blocked_entry)) Propose(blocked_entry);
   frames_.push_back({trail_.size(), state_, blocked_entry, begin, begin, candidates_.size()});
@@ -241,9 +245,7 @@ void RegisterSearch::Absorb(uint32_t blocked_entry, uint32_t except) {
   // By number, not until the blocked entry is met: it may be taken out on the way.
   for (uint32_t at = problem_.entries[0].next; at != 0 && at < blocked_entry; at = problem_.entries[at].next) {
     const uint32_t index = problem_.entries[at].step;
-    const ListedStep& step = problem_.steps[index];
-    const bool hidden = step.writes && !step.optional && step.needs == Needs::kAnything && !Wanted(step.written);
-    if (hidden && index != except) Lift(index);
+    if (index != except && MayBeHidden(problem_.steps[index])) Lift(index);
   }
 }
 
@@ -280,7 +282,7 @@ bool RegisterSearch::Place(uint32_t what, uint32_t blocked_entry) {
   return state_ == from || StaysWritable(from);
 }
 
-// Keeps the longest order so far.
+// Keeps the longest order so far. An order that was not limited may hold a step twice, and is none.
 void RegisterSearch::Remember(uint32_t blocked) {
   std::vector<uint32_t> order, used(problem_.classes.size());
   for (const uint32_t what : trail_) {

@@ -48,6 +48,9 @@ class RegisterSearch {
 
   bool StaysWritable(uint32_t value);
   bool Useful(uint32_t value) const;
+  bool MayBeHidden(const ListedStep& step) const {
+    return step.writes && !step.optional && step.needs == Needs::kAnything && !Wanted(step.written);
+  }
   bool MayComeNext(const ListedStep& step) const;
   bool Wanted(uint32_t value) const {
     return left_[value].readers > 0 || problem_.values[value].maybe_needed > 0 || other_left_ > 0 ||
