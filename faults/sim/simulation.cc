@@ -63,6 +63,10 @@ class Simulation::SimKernel final : public Kernel {
     const Nanoseconds wake = sim_.now_ + std::max(pause, kMicrosecond);
     if (sim_.scheduled_) {
       sim_.DrainCurrent();
+      // Nothing waits for ever in a store buffer.
+      for (const auto& runner : sim_.runners_) {
+        if (runner->life == Life::kDone) sim_.Drain(*runner);
+      }
       runner_.life = Life::kWaiting;
       runner_.word = word;
       sim_.Suspend();
@@ -210,7 +214,7 @@ Situation Simulation::Look() {
   }
   // Those who are stopped until the others are done, or for longer than anything moves.
   if ((situation.ready | situation.waiting) == 0) situation.ready = stopped;
-  situation.current_ready = current_ != nullptr && (situation.ready >> current_number_ & 1) != 0;
+  situation.current_ready = (situation.ready >> current_number_ & 1) != 0;
   if (current_ != nullptr) situation.buffered = static_cast<uint32_t>(current_->buffer.size());
   return situation;
 }
@@ -238,8 +242,7 @@ void Simulation::RunTurn(const Turn& turn, CrashObserver* observer) {
     if (runner.payload_size != 0)
       image_.WriteBytes(runner.payload, memory_.data() + runner.payload, runner.payload_size);
     runner.payload_size = 0;
-    Drain(runner);
-    runner.life = Life::kDone;
+    runner.life = Life::kDone;  // its last stores may still be on their way
   }
   in_turn_ = false;
   turns_.push_back({turn.client, points_ - begin, turn.held});

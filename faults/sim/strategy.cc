@@ -150,10 +150,11 @@ class Exhaustive final : public Strategy {
   }
   bool End(uint64_t points, const std::vector<ScheduleStep>& turns) override {
     if (now_.size() < bound_) {
-      const uint64_t first = now_.empty() ? 1 : now_.back().point + 1;
+      const uint64_t first = now_.empty() ? 0 : now_.back().point + 1;
       uint64_t begin = 0;
       for (const ScheduleStep& turn : turns) {
-        for (uint64_t point = std::max(first, begin + 1); point < begin + turn.points && point < points; ++point)
+        for (uint64_t point = std::max(first, begin == 0 ? 0 : begin + 1);
+             point <= begin + turn.points && point < points; ++point)
           Branch(point, turn.client);
         begin += turn.points;
       }
