@@ -120,6 +120,11 @@ void StepEngine::Run(const std::string& name, uint64_t seed) {
   bool ended = false;
   auto on_change = [&](uint64_t instruction, uint64_t address) {
     const Clock::time_point begin = Clock::now();
+    const std::string uncovered = UncoveredStore(scene.file->segment(), scene.stepper->changes());
+    if (!uncovered.empty()) {
+      Report(plan, uncovered, instruction, SourceLine(scene.victim.pid(), address));
+      return false;
+    }
     if (seen_.insert(HashState(scene)).second) {
       ++figures_.distinct;
       const std::string problem = scene.checker->Check(image, /*thorough=*/true);

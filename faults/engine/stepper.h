@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "faults/check/undo_watch.h"
 #include "faults/engine/decoder.h"
 #include "faults/engine/tracee.h"
 #include "store/segment/segment.h"
@@ -27,12 +28,14 @@ class Stepper {
   // Until the second marker (then `*ended`), or until the callback or `limit` instructions stop it. An error text, or
   // "".
   std::string Run(uint64_t limit, const OnChange& on_change, StepCounts* counts, bool* ended);
+  // For the callback: the words that the instruction has changed.
+  std::span<const WordChange> changes() const { return changes_; }
 
  private:
   enum class Target { kElsewhere, kSegment, kUnknown };
   Target Locate(uint64_t address, uint64_t* offset);
   void ReadMappings();
-  // Whether the bytes from `begin` to `end` differ from the shadow, which then gets them.
+  // Whether the words from `begin` to `end` differ from the shadow, which then gets them; `changes_` gets the words.
   bool Changed(uint64_t begin, uint64_t end);
   bool LookAfter(const Instruction& instruction, const user_regs_struct& before);
 
@@ -47,6 +50,7 @@ class Stepper {
   const uint64_t watched_;  // bytes from the beginning that are compared
   Decoder decoder_;
   std::vector<std::byte> shadow_;
+  std::vector<WordChange> changes_;
   std::vector<Mapping> mappings_;
 };
 
