@@ -48,21 +48,28 @@ bool ReadText(const std::string& file, std::string* text) {
 }
 
 int CheckOrPrint(const std::string& file, bool print) {
+  Plan plan;
+  const int status = ReadPlan(file, &plan);
+  if (status == kWell && print) fmt::print("{}", PrintPlan(plan));
+  return status;
+}
+
+}  // namespace
+
+int ReadPlan(const std::string& file, Plan* plan) {
   std::string text;
   if (!ReadText(file, &text)) {
     fmt::print(stderr, "{}: cannot be read\n", file);
     return kUsage;
   }
-  const ParsedPlan parsed = ParsePlan(text);
+  ParsedPlan parsed = ParsePlan(text);
   if (!parsed) {
     fmt::print(stderr, "{}:{}\n", file, ShowError(parsed.error));
     return kUsage;
   }
-  if (print) fmt::print("{}", PrintPlan(*parsed.plan));
+  *plan = std::move(*parsed.plan);
   return kWell;
 }
-
-}  // namespace
 
 void AddPlan(CLI::App& app, Command* command) {
   auto options = std::make_shared<PlanOptions>();

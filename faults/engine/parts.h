@@ -23,7 +23,7 @@ struct StepPart {
 };
 // All operations (or one), round after round with other seeds; a sample of points is killed for real as well.
 StepPart RunStepPart(const std::string& only, uint64_t seed, Isolation isolation, const Budget& budget,
-                     Findings* findings);
+                     Findings* findings, const StepDepth& depth = {.depth = 2});
 
 struct OpsPart {
   uint64_t count = 0, episodes = 0;

@@ -28,6 +28,11 @@ Stepper::Stepper(Tracee& tracee, const Segment& segment, std::string path)
   ReadMappings();
 }
 
+void Stepper::Resync() {
+  ReadMappings();
+  shadow_.assign(segment_.view(), segment_.view() + watched_);
+}
+
 void Stepper::ReadMappings() {
   mappings_.clear();
   std::ifstream maps(fmt::format("/proc/{}/maps", tracee_.pid()));

@@ -25,9 +25,11 @@ class Stepper {
 
   // What to do at an instruction that changed the control region: its number, from 1, and its address. False: stop.
   using OnChange = std::function<bool(uint64_t instruction, uint64_t address)>;
-  // Until the second marker (then `*ended`), or until the callback or `limit` instructions stop it. An error text, or
+  // Until the next marker (then `*ended`), or until the callback or `limit` instructions stop it. An error text, or
   // "".
   std::string Run(uint64_t limit, const OnChange& on_change, StepCounts* counts, bool* ended);
+  // Before another Run, when the victim or others went on without being stepped.
+  void Resync();
   // For the callback: the words that the instruction has changed.
   std::span<const WordChange> changes() const { return changes_; }
 
