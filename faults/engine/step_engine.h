@@ -67,6 +67,8 @@ class StepEngine {
   // Kills the real process after `at` instructions; the client that lives on recovers the real file.
   void KillAt(const StepRun& run, uint64_t at);
 
+  void set_depth(const StepDepth& depth) { depth_ = depth; }
+
   const StepFigures& figures() const { return figures_; }
   const Findings& findings() const { return findings_; }
   // Instructions of the last run.
@@ -108,7 +110,7 @@ class StepEngine {
   void Report(const StepRun& run, const std::string& what, const std::vector<uint64_t>& at, const std::string& where);
 
   const Isolation isolation_;
-  const StepDepth depth_;
+  StepDepth depth_;
   StepFigures figures_;
   Findings findings_;
   Random random_{1};

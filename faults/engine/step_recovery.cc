@@ -1,5 +1,5 @@
-// The recoverer is a victim like any other: from a crash state a process starts over a copy of the file, attaches and
-// recovers, one instruction at a time, and each state inside its work is one that the next recoverer may meet.
+// The recoverer is a victim like any other: from a crash state a process starts over a copy of the file, attaches, and
+// recovers one instruction at a time, and each state inside its work is one that the next recoverer may meet.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
@@ -26,7 +26,7 @@ std::string WriteAll(const std::string& path, const void* bytes, size_t size, ui
 Plan RecovererPlan(const Plan& plan) {
   Plan its;
   its.segment = plan.segment;
-  its.clients.push_back({"recoverer", {}, {{Action::kAttach, {}, 0}, {Action::kRecover, {}, 0}}});
+  its.clients.push_back({"recoverer", {}, {{Action::kRecover, {}, 0}}});
   return its;
 }
 
@@ -53,24 +53,20 @@ std::string StepEngine::StartRecoverer(Scene& scene, Recoverer& recoverer, const
   return error;
 }
 
-// Attach, then Recover. At each change `on_change`; an error text, or "".
+// Recover, from marker to marker. At each change `on_change`; an error text, or "".
 template <typename OnChange>
-static std::string StepBoth(Tracee& process, Stepper& stepper, const OnChange& on_change, StepCounts* counts,
-                            bool* ended) {
-  for (int operation = 0; operation < 2; ++operation) {
-    for (int marker = 0; marker < (operation == 0 ? 0 : 2); ++marker) {
-      const std::string error = process.RunToMarker();
-      if (!error.empty()) return error;
-    }
-    stepper.Resync();
-    const uint64_t limit = counts->instructions + kTooManyInstructions;
-    const std::string error = stepper.Run(limit, on_change, counts, ended);
-    if (!error.empty() || (!*ended && counts->instructions < limit)) return error;
-    if (!*ended) return "the recovery does not end";
-    const Code code = static_cast<Code>(process.registers().rax);
-    if (code != Code::kOk) return fmt::format("{} answered {}", operation == 0 ? "Attach" : "Recover", CodeName(code));
-  }
-  return "";
+static std::string StepWhole(Tracee& process, Stepper& stepper, const OnChange& on_change, StepCounts* counts,
+                             bool* ended) {
+  bool stopped = false;
+  auto note = [&](uint64_t instruction, uint64_t address) {
+    stopped = !on_change(instruction, address);
+    return !stopped;
+  };
+  const std::string error = stepper.Run(kTooManyInstructions, note, counts, ended);
+  if (!error.empty() || stopped) return error;
+  if (!*ended) return "the recovery does not end";
+  const Code code = static_cast<Code>(process.registers().rax);
+  return code == Code::kOk ? "" : fmt::format("Recover answered {}", CodeName(code));
 }
 
 void StepEngine::StepRecovery(Scene& scene, const StepRun& run, const std::vector<uint64_t>& path, const Image& image) {
@@ -104,7 +100,7 @@ void StepEngine::StepRecovery(Scene& scene, const StepRun& run, const std::vecto
     };
     StepCounts counts;
     bool ended = false;
-    error = StepBoth(recoverer.process, *recoverer.stepper, on_change, &counts, &ended);
+    error = StepWhole(recoverer.process, *recoverer.stepper, on_change, &counts, &ended);
     figures_.instructions += counts.instructions;
     figures_.crash_states += counts.changes;
     if (error.empty() && ended) error = scene.checker->Check(segment.view(), /*thorough=*/false);
@@ -135,7 +131,7 @@ void StepEngine::RecoverTo(Scene& scene, const StepRun& run, const std::vector<u
     };
     StepCounts counts;
     bool ended = false;
-    error = StepBoth(recoverer.process, *recoverer.stepper, on_change, &counts, &ended);
+    error = StepWhole(recoverer.process, *recoverer.stepper, on_change, &counts, &ended);
     if (error.empty() && ended) error = scene.checker->Check(segment.view(), /*thorough=*/false);
     if (!error.empty()) return Report(run, error, here, "");
   }
