@@ -22,11 +22,12 @@ StepPart RunStepPart(const std::string& only, uint64_t seed, Isolation isolation
       if (!only.empty() && only != name) continue;
       if ((round > 0 || budget.at_least == 0) && SecondsSince(begin) >= budget.seconds) break;
       const uint64_t its_seed = round == 0 ? seed : MixSeeds(seed, round);
-      // A stepped recovery takes as long as an operation: every second operation has some, each in every second round.
-      engine.set_depth(only.empty() && (i + round) % 2 != 0 ? StepDepth() : depth);
+      // A stepped recovery takes as long as an operation: every fourth operation has some, each in every fourth round.
+      engine.set_depth(only.empty() && (i + round) % 4 != 0 ? StepDepth() : depth);
       engine.Run(NamedRun(std::string(name), its_seed));
       // What a recovery meets depends on where its victim died: several of those.
       const bool recovers = name == "recover" || name == "put-heals";
+      engine.set_depth({});
       for (uint64_t more = 1; recovers && more <= 4 && engine.findings().empty(); ++more)
         engine.Run(NamedRun(std::string(name), MixSeeds(its_seed, 1000 + more)));
       if (!engine.findings().empty()) break;
