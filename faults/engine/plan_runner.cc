@@ -19,6 +19,20 @@ uint64_t Look(Bytes bytes) {
   return sum;
 }
 
+// Whether a value of this key and size was made by a create that gave it pages of its own.
+bool HasPages(const Plan& plan, const std::string& key, uint64_t size) {
+  for (const PlanClient& client : plan.clients) {
+    for (const auto* program : {&client.before, &client.operations}) {
+      for (const PlanOperation& operation : *program) {
+        for (const NamedItem& its : operation.items) {
+          if (its.key == key && its.item.size == size && its.item.whole_pages) return true;
+        }
+      }
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 PlanRunner::PlanRunner(Store store, const PlanClient& client) : store_(std::move(store)), client_(client) {
@@ -197,23 +211,18 @@ void PlanRunner::Settle(const PlanOperation& operation) {
 
 std::vector<PinnedObject> PlanRunner::Pinned(const Plan& plan) const {
   std::vector<PinnedObject> pinned;
-  for (const auto& [key, handles] : handles_) {
-    for (const Handle& handle : handles) {
-      Item item;
-      item.size = handle.size();
-      item.metadata_size = static_cast<uint32_t>(handle.metadata().size());
-      for (const PlanClient& client : plan.clients) {
-        for (const auto* program : {&client.before, &client.operations}) {
-          for (const PlanOperation& operation : *program) {
-            for (const NamedItem& its : operation.items)
-              item.whole_pages |= its.key == key && its.item.whole_pages && its.item.size == item.size;
-          }
-        }
-      }
+  for (const auto& held : handles_) {
+    const std::string& key = held.first;
+    for (const Handle& handle : held.second) {
       const bool twice = std::any_of(pinned.begin(), pinned.end(), [&](const PinnedObject& its) {
         return its.key == key && its.version == handle.version();
       });
-      if (!twice) pinned.push_back({key, handle.version(), HeapBytes(key, item)});
+      if (twice) continue;
+      Item item;
+      item.size = handle.size();
+      item.metadata_size = static_cast<uint32_t>(handle.metadata().size());
+      item.whole_pages = HasPages(plan, key, item.size);
+      pinned.push_back({key, handle.version(), HeapBytes(key, item)});
     }
   }
   return pinned;
