@@ -24,34 +24,33 @@ std::string Joined(const std::vector<std::string>& lines) {
   return all;
 }
 
-uint64_t BytesOf(std::string_view key, const SeenObject& object, bool whole_pages) {
-  Item item;
-  item.size = object.value.size();
-  item.metadata_size = static_cast<uint32_t>(object.metadata.size());
-  item.whole_pages = whole_pages;
-  return HeapBytes(key, item);
-}
+bool IsFull(Code code) { return code == Code::kSegmentFull || code == Code::kTooManyObjects; }
 
 }  // namespace
 
-ImageChecker::ImageChecker(const StepPlan& plan, const Geometry& geometry, JudgeOptions options)
-    : plan_(plan),
-      options_(std::move(options)),
-      copy_(std::make_unique<MemorySegment>(geometry)),
-      geometry_(geometry) {}
+ImageChecker::ImageChecker(const Geometry& geometry, JudgeOptions options)
+    : options_(std::move(options)), copy_(std::make_unique<MemorySegment>(geometry)), geometry_(geometry) {}
+
+bool ImageChecker::IsReserved(const std::string& key) const {
+  return std::any_of(options_.reserved.begin(), options_.reserved.end(),
+                     [&](const NamedItem& item) { return item.key == key; });
+}
 
 void ImageChecker::Load(const std::byte* image) {
   copy_->Load(image);
-  // Everyone is dead but the bystander; whoever attaches from here on is alive.
-  for (size_t slot = 0; slot < copy_->world()->dead.size(); ++slot)
-    copy_->world()->dead[slot] = slot != options_.bystander;
+  // Everyone is dead but the bystanders; whoever attaches from here on is alive.
+  copy_->world()->dead.assign(copy_->world()->dead.size(), true);
+  for (const SlotIndex slot : options_.alive) copy_->world()->dead[slot] = false;
 }
 
 CheckReport ImageChecker::CheckCopy() {
   return CheckSegment(copy_->segment(), [this](SlotIndex slot) { return !copy_->world()->dead[slot]; });
 }
 
-std::string ImageChecker::Begin(const std::byte* image) {
+std::string ImageChecker::Begin(const std::byte* image, Expectation expectation) {
+  expectation_ = std::move(expectation);
+  allowed_.clear();
+  for (const Possible& possible : expectation_.allowed) allowed_.push_back(possible.content);
   return Guarded(kPatience, [&]() -> std::string {
     Load(image);
     Result<Client> client = copy_->Attach();
@@ -63,7 +62,7 @@ std::string ImageChecker::Begin(const std::byte* image) {
     baseline_.event_head = copy_->segment().central().event_head.Load();
     std::string difference;
     // After a death inside another operation, either outcome of that is a fair beginning.
-    if (FindContent(baseline_.content, plan_.allowed, &difference) < 0) return "before the operation: " + difference;
+    if (FindContent(baseline_.content, allowed_, &difference) < 0) return "before the operation: " + difference;
     return "";
   });
 }
@@ -78,7 +77,7 @@ std::string ImageChecker::Check(const std::byte* image, bool thorough) {
   return "";
 }
 
-std::string ImageChecker::CheckEnd(const std::byte* image) {
+std::string ImageChecker::CheckEnd(const std::byte* image, Code code, Content* content) {
   return Guarded(kPatience, [&]() -> std::string {
     Load(image);
     Result<Client> client = copy_->Attach();
@@ -88,23 +87,24 @@ std::string ImageChecker::CheckEnd(const std::byte* image) {
     SeenContent seen;
     std::string difference = Observe(*client, &seen);
     if (!difference.empty()) return difference;
-    const int found = FindContent(seen, plan_.allowed, &difference);
-    if (found < 0) return "after the operation: " + difference;
-    // One that may stop half way (evictions) has gone at least one step; any other has gone all the way.
-    const bool stays = plan_.allowed.size() == 1 || plan_.kind == StepKind::kRecover;
-    if (found == 0 && !stays) return "the operation said that it went well, and nothing has happened";
-    for (const NamedItem& object : plan_.objects) {
-      const bool there = seen.contains(object.key);
-      const bool should = plan_.kind != StepKind::kDelete && plan_.kind != StepKind::kCreateAbort;
-      if (there != should) return fmt::format("the operation went well, but {} is wrong", ShowKey(object.key));
+    bool may_answer = false;
+    for (const Ending& ending : expectation_.endings) {
+      if (ending.code != code) continue;
+      may_answer = true;
+      difference = Difference(seen, ending.content);
+      if (!difference.empty()) continue;
+      *content = ending.content;
+      return "";
     }
-    return "";
+    if (may_answer) return fmt::format("after the operation, which answered {}: {}", CodeName(code), difference);
+    return fmt::format("the operation answered {}; the model expects {}", CodeName(code),
+                       expectation_.endings.empty() ? "nothing" : CodeName(expectation_.endings[0].code));
   });
 }
 
 // Reads before anything is recovered: what a reader saw must not be taken back by a recovery that comes later.
 std::string ImageChecker::EarlyReads(Client& client, SeenContent* reads) {
-  for (const std::string& key : plan_.touched) {
+  for (const std::string& key : expectation_.touched) {
     const Result<Handle> handle = client.Get(key);
     if (handle.code() == Code::kNotFound) continue;
     if (!handle.ok()) return Failed(("reading " + ShowKey(key)).c_str(), handle.status());
@@ -127,7 +127,7 @@ std::string ImageChecker::Recovered(const std::byte* image) {
   if (!report.ok()) return Failed("Recover", report.status());
   error = Observe(client, &seen);
   if (!error.empty()) return error;
-  for (const std::string& key : plan_.touched) {
+  for (const std::string& key : expectation_.touched) {
     const auto then = early.find(key), now = seen.find(key);
     if ((then == early.end()) != (now == seen.end()) ||
         (then != early.end() &&
@@ -145,18 +145,19 @@ std::string ImageChecker::JudgeContent(Client& client, const Segment& segment) {
   SeenContent seen;
   std::string difference = Observe(client, &seen);
   if (!difference.empty()) return difference;
-  const int found = FindContent(seen, plan_.allowed, &difference);
+  const int found = FindContent(seen, allowed_, &difference);
   if (found < 0) return "neither before nor after the operation: " + difference;
   std::string error = JudgeVersions(seen);
   if (!error.empty()) return error;
-  if (plan_.events >= 0) {
+  const Possible& possible = expectation_.allowed[static_cast<size_t>(found)];
+  if (possible.events >= 0) {
     const uint64_t events = segment.central().event_head.Load() - baseline_.event_head;
-    const uint64_t expected = found == 0 ? 0 : static_cast<uint64_t>(plan_.events);
+    const auto expected = static_cast<uint64_t>(possible.events);
     if (events != expected) return fmt::format("{} events instead of {}", events, expected);
   }
   const CheckReport report = client.Check();
   if (!report.ok) return "Check: " + (report.busy ? "busy" : Joined(report.violations));
-  return JudgeAccounts(client, seen, PinnedRetired(seen));
+  return JudgeAccounts(client, possible.content, PinnedRetired(seen));
 }
 
 // Bytes of what the bystander pins and what is no longer under its key.
@@ -169,17 +170,14 @@ uint64_t ImageChecker::PinnedRetired(const SeenContent& seen) const {
   return bytes;
 }
 
-std::string ImageChecker::JudgeAccounts(Client& client, const SeenContent& seen, uint64_t retired) {
+std::string ImageChecker::JudgeAccounts(Client& client, const Content& content, uint64_t retired) {
   const Result<Stats> stats = client.GetStats();
   if (!stats.ok()) return Failed("GetStats", stats.status());
-  uint64_t used = 0;
-  for (const auto& [key, object] : seen) {
-    bool whole_pages = false;
-    for (const NamedItem& made : plan_.objects) whole_pages |= made.key == key && made.item.whole_pages;
-    used += BytesOf(key, object, whole_pages);
-  }
-  if (stats->objects != seen.size())
-    return fmt::format("the store counts {} objects, there are {}", stats->objects, seen.size());
+  uint64_t used = HeapBytes(content);
+  for (const auto& [key, item] : options_.reserved) used += HeapBytes(key, item);
+  const uint64_t objects = content.size() + options_.reserved.size();
+  if (stats->objects != objects)
+    return fmt::format("the store counts {} objects, there are {}", stats->objects, objects);
   if (stats->bytes_retired != retired)
     return fmt::format("{} bytes are retired, readers pin {}", stats->bytes_retired, retired);
   if (stats->bytes_used != used) return fmt::format("{} bytes are used instead of {}", stats->bytes_used, used);
@@ -200,29 +198,35 @@ std::string ImageChecker::JudgeVersions(const SeenContent& seen) const {
   return "";
 }
 
-std::string ImageChecker::SurvivorsGoOn(Client& client, const SeenContent& seen) {
+std::string ImageChecker::PutGetDelete(Client& client, bool may_be_full) {
   const std::string value = Pattern(100, 7);
   const Result<uint64_t> put = client.Put("survivor", value);
-  if (!put.ok()) return Failed("Put", put.status());
+  if (!put.ok()) return may_be_full && IsFull(put.code()) ? "" : Failed("Put", put.status());
   {
     const Result<Handle> handle = client.Get("survivor");
     if (!handle.ok()) return Failed("Get", handle.status());
     if (handle->view() != value) return "Get gave other bytes than Put took";
   }
-  Status status = client.Delete("survivor");
-  if (!status.ok()) return Failed("Delete", status);
+  const Status status = client.Delete("survivor");
+  return status.ok() ? "" : Failed("Delete", status);
+}
+
+std::string ImageChecker::SurvivorsGoOn(Client& client, const SeenContent& seen) {
+  std::string error = PutGetDelete(client, /*may_be_full=*/true);
+  if (!error.empty()) return error;
+  Status status;
   for (const auto& [key, object] : seen) {
     status = client.Delete(key);
     // A put into a full segment may have evicted it.
-    const bool evicted = status.code() == Code::kNotFound && plan_.options.eviction == Eviction::kLru;
+    const bool evicted = status.code() == Code::kNotFound && options_.evicts;
     if (!status.ok() && !evicted) return Failed(("deleting " + ShowKey(key)).c_str(), status);
   }
-  return "";
+  return PutGetDelete(client, /*may_be_full=*/false);
 }
 
 // Once nobody is there and everything is deleted, nothing may be missing.
 std::string ImageChecker::Empty(Client client) {
-  copy_->world()->dead[options_.bystander] = true;
+  for (const SlotIndex slot : options_.alive) copy_->world()->dead[slot] = true;
   const Result<RecoveryReport> report = client.Recover();
   if (!report.ok()) return Failed("the last Recover", report.status());
   client.Close();
@@ -249,10 +253,11 @@ std::string ImageChecker::WriteFirst(const std::byte* image) {
   Load(image);
   Result<Client> client = copy_->Attach();
   if (!client.ok()) return Failed("attaching after the death", client.status());
-  if (plan_.touched.empty()) return "";
-  const std::string& key = plan_.touched[0];
+  if (expectation_.touched.empty() || IsReserved(expectation_.touched[0])) return "";
+  const std::string& key = expectation_.touched[0];
   const Item mine{0xABCD, 100, 0, false};
   const Result<uint64_t> put = client->Put(key, Pattern(mine.size, mine.tag));
+  if (IsFull(put.code())) return "";
   if (!put.ok()) return Failed("Put", put.status());
   // What the dead had retired comes back with its slot, unless a living reader pins it.
   const Segment& segment = copy_->segment();
@@ -261,7 +266,8 @@ std::string ImageChecker::WriteFirst(const std::byte* image) {
     healed &= SlotState::Decode(segment.slot(slot).state.Load()).life == SlotLife::kFree || !copy_->world()->dead[slot];
   uint64_t pinned = 0;
   for (const PinnedObject& its : options_.pinned) {
-    if (std::find(plan_.touched.begin(), plan_.touched.end(), its.key) != plan_.touched.end()) pinned += its.bytes;
+    if (std::find(expectation_.touched.begin(), expectation_.touched.end(), its.key) != expectation_.touched.end())
+      pinned += its.bytes;
   }
   if (healed && segment.central().orphan_bytes.Load() > pinned)
     return fmt::format("{} bytes stay with the dead, though living readers pin no more than {}",
@@ -271,8 +277,8 @@ std::string ImageChecker::WriteFirst(const std::byte* image) {
   std::string difference = Observe(*client, &seen);
   if (!difference.empty()) return difference;
   // The put may itself have evicted.
-  if (plan_.options.eviction == Eviction::kLru) return Difference(key, seen[key], mine);
-  std::vector<Content> allowed = plan_.allowed;
+  if (options_.evicts) return Difference(key, seen[key], mine);
+  std::vector<Content> allowed = allowed_;
   for (Content& content : allowed) content[key] = mine;
   if (FindContent(seen, allowed, &difference) < 0) return difference;
   const CheckReport report = CheckCopy();
@@ -283,14 +289,14 @@ std::string ImageChecker::StoppedVictim(const std::byte* image) {
   Load(image);
   // All alive, but for one who was killed before the operation began.
   for (size_t slot = 0; slot < copy_->world()->dead.size(); ++slot) copy_->world()->dead[slot] = false;
-  if (!plan_.dead_operation.empty()) return "";  // whose slot is not known here
+  if (options_.somebody_died) return "";  // whose slot is not known here
   Result<Client> attached = copy_->Attach();
   if (!attached.ok()) return Failed("attaching beside a stopped client", attached.status());
-  for (const std::string& key : plan_.touched) {
+  for (const std::string& key : expectation_.touched) {
     const Result<Handle> handle = attached->Get(key);
     if (handle.code() == Code::kTimeout) continue;
     bool allowed = false;
-    for (const Content& content : plan_.allowed) {
+    for (const Content& content : allowed_) {
       const auto at = content.find(key);
       if (at == content.end()) {
         allowed |= handle.code() == Code::kNotFound;

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "faults/check/observe.h"
-#include "faults/plan/step_plan.h"
+#include "faults/plan/outcomes.h"
 #include "faults/target/segments.h"
 
 namespace lightning::faults {
@@ -25,22 +25,25 @@ struct PinnedObject {
 };
 
 struct JudgeOptions {
-  // Who is alive apart from whoever checks: the client of the plan's bystander.
-  SlotIndex bystander = 0;
-  std::vector<PinnedObject> pinned;  // by the bystander
+  std::vector<SlotIndex> alive;      // slots of clients that live on, apart from whoever checks
+  std::vector<PinnedObject> pinned;  // by those
+  std::vector<NamedItem> reserved;   // created by those, and not sealed
+  bool evicts = false;               // puts into a full segment evict
+  bool somebody_died = false;        // before the operation began
 };
 
 class ImageChecker {
  public:
-  ImageChecker(const StepPlan& plan, const Geometry& geometry, JudgeOptions options);
+  ImageChecker(const Geometry& geometry, JudgeOptions options);
 
-  // At the first marker: recovers a copy, and learns from it the versions that there are. An error text, or "".
-  std::string Begin(const std::byte* image);
+  // At the marker before an operation: recovers a copy, and learns from it the versions that there are. An error text,
+  // or "".
+  std::string Begin(const std::byte* image, Expectation expectation);
   // What is wrong with this state, or "". With `thorough`, also on further copies: a survivor that writes first, and
   // survivors of a client that is stopped rather than dead.
   std::string Check(const std::byte* image, bool thorough);
-  // At the second marker: the operation has happened.
-  std::string CheckEnd(const std::byte* image);
+  // At the marker after it: the operation has answered `code`. `*content` is what is there now.
+  std::string CheckEnd(const std::byte* image, Code code, Content* content);
 
   // The same judgement over a client of a real segment whose dead were just recovered. For real kills.
   std::string JudgeContent(Client& client, const Segment& segment);
@@ -49,17 +52,21 @@ class ImageChecker {
   std::string Recovered(const std::byte* image);
   std::string WriteFirst(const std::byte* image);
   std::string StoppedVictim(const std::byte* image);
-  std::string JudgeAccounts(Client& client, const SeenContent& seen, uint64_t retired);
+  std::string JudgeAccounts(Client& client, const Content& content, uint64_t retired);
   std::string JudgeVersions(const SeenContent& seen) const;
   std::string EarlyReads(Client& client, SeenContent* reads);
+  std::string PutGetDelete(Client& client, bool may_be_full);
   std::string SurvivorsGoOn(Client& client, const SeenContent& seen);
   std::string Empty(Client client);
   void Load(const std::byte* image);
   CheckReport CheckCopy();
   uint64_t PinnedRetired(const SeenContent& seen) const;
 
-  const StepPlan& plan_;
-  JudgeOptions options_;
+  bool IsReserved(const std::string& key) const;
+
+  const JudgeOptions options_;
+  Expectation expectation_;
+  std::vector<Content> allowed_;
   std::unique_ptr<MemorySegment> copy_;
   const Geometry geometry_;
   Baseline baseline_;

@@ -4,7 +4,9 @@
 
 #include <cstring>
 
-#include "faults/engine/victim.h"
+#include "faults/engine/plan_runner.h"
+#include "faults/plan/plan_segment.h"
+#include "faults/plan/step_plan.h"
 #include "store/client/core.h"
 #include "store/log/words.h"
 
@@ -17,15 +19,16 @@ class ImageCheckerTest : public testing::Test {
   void SetUp() override {
     Result<Client> bystander = memory_.Attach(), victim = memory_.Attach();
     ASSERT_TRUE(bystander.ok() && victim.ok());
-    bystander_.emplace(std::move(*bystander));
-    victim_.emplace(std::move(*victim));
-    ASSERT_EQ(DoSetup(*bystander_, plan_.bystander, &held_), "");
+    PlanRunner first(std::move(*bystander), plan_.clients[0]), second(std::move(*victim), plan_.clients[1]);
+    bystander_.emplace(std::move(first));
+    victim_runner_.emplace(std::move(second));
+    ASSERT_TRUE(bystander_->Begin().ok() && victim_runner_->Begin().ok());
+    victim_ = victim_runner_->client();
     JudgeOptions options;
-    options.bystander = SlotOf(*bystander_);
-    options.pinned = PinnedObjects(plan_.bystander, held_);
-    ASSERT_EQ(DoSetup(*victim_, plan_.victim, &held_), "");
-    checker_.emplace(plan_, memory_.segment().geometry(), options);
-    ASSERT_EQ(checker_->Begin(memory_.data()), "");
+    options.alive = {SlotOf(*bystander_->client())};
+    options.pinned = bystander_->Pinned(plan_);
+    checker_.emplace(memory_.segment().geometry(), options);
+    ASSERT_EQ(checker_->Begin(memory_.data(), Outcomes(plan_).Next()), "");
   }
   // The image with one byte of what `place` points at changed.
   std::string CheckChanged(const void* place, int byte) {
@@ -37,25 +40,29 @@ class ImageCheckerTest : public testing::Test {
     return checker_->Check(aligned.data(), true);
   }
 
-  const StepPlan plan_ = MakeStepPlan("put-replace", 3);
-  MemorySegment memory_{plan_.options};
-  std::optional<Client> bystander_, victim_;
-  Held held_;
+  const Plan plan_ = ScenarioPlan("put-replace", 3);
+  MemorySegment memory_{*SegmentOptions(plan_.segment)};
+  std::optional<PlanRunner> bystander_, victim_runner_;
+  Client* victim_ = nullptr;
+  Content content_;
   std::optional<ImageChecker> checker_;
 };
 
 TEST_F(ImageCheckerTest, TheStateBeforeTheOperationIsWell) { EXPECT_EQ(checker_->Check(memory_.data(), true), ""); }
 
-TEST_F(ImageCheckerTest, TheEndWithoutTheOperationIsNot) { EXPECT_NE(checker_->CheckEnd(memory_.data()), ""); }
+TEST_F(ImageCheckerTest, TheEndWithoutTheOperationIsNot) {
+  EXPECT_NE(checker_->CheckEnd(memory_.data(), Code::kOk, &content_), "");
+}
+
+TEST_F(ImageCheckerTest, AnAnswerThatTheModelDoesNotExpectIsFound) {
+  EXPECT_NE(checker_->CheckEnd(memory_.data(), Code::kNotFound, &content_), "");
+}
 
 TEST_F(ImageCheckerTest, TheStateAfterTheOperationIsWell) {
-  const NamedItem& object = plan_.objects[0];
-  const std::string metadata = Pattern(object.item.metadata_size, MetadataTag(object.item.tag));
-  PutOptions options;
-  options.metadata = AsBytes(metadata);
-  ASSERT_TRUE(victim_->Put(object.key, Pattern(object.item.size, object.item.tag), options).ok());
+  ASSERT_EQ(victim_runner_->Do(0), Code::kOk);
   EXPECT_EQ(checker_->Check(memory_.data(), true), "");
-  EXPECT_EQ(checker_->CheckEnd(memory_.data()), "");
+  EXPECT_EQ(checker_->CheckEnd(memory_.data(), Code::kOk, &content_), "");
+  EXPECT_EQ(content_["target"], plan_.clients[1].operations[0].items[0].item);
 }
 
 TEST_F(ImageCheckerTest, AnotherValueThanEitherIsFound) {

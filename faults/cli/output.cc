@@ -27,10 +27,14 @@ int Usage(const std::string& message) {
 
 void PrintStep(const StepPart& part) {
   const StepFigures& f = part.figures;
+  std::string depths;
+  for (size_t i = 0; i < f.in_recovery.size(); ++i)
+    depths += fmt::format("{}{} at depth {}", i == 0 ? "" : ", ", Thousands(f.in_recovery[i]), i + 1);
+  if (!depths.empty()) depths = fmt::format(" and in {} stepped recoveries {}", Thousands(f.recoveries), depths);
   Row("step", part.seconds,
-      fmt::format("{} instructions stepped in {} runs; {} crash states, {} distinct, each recovered and judged "
+      fmt::format("{} instructions stepped in {} runs; {} crash states, {} distinct{}, each recovered and judged "
                   "({} a second of checking); {} really killed",
-                  Thousands(f.instructions), f.runs, Thousands(f.crash_states), Thousands(f.distinct),
+                  Thousands(f.instructions), f.runs, Thousands(f.crash_states), Thousands(f.distinct), depths,
                   Thousands(static_cast<uint64_t>(f.checked_per_second())), f.real_kills));
 }
 

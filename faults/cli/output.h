@@ -4,9 +4,13 @@
 #include <string>
 
 #include "faults/engine/parts.h"
+#include "faults/plan/plan.h"
 #include "faults/report/finding.h"
 
 namespace lightning::faults {
+
+// The plan in a file, or in standard input when that is `-`; kWell, or kUsage after a message "FILE:LINE:COLUMN: ...".
+int ReadPlan(const std::string& file, Plan* plan);
 
 // A message and the status of wrong usage.
 int Usage(const std::string& message);

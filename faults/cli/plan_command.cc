@@ -10,17 +10,24 @@
 #include "faults/plan/expand.h"
 #include "faults/plan/plan_text.h"
 #include "faults/plan/plan_words.h"
+#include "faults/plan/step_plan.h"
 
 namespace lightning::faults {
 namespace {
 
 struct PlanOptions {
-  std::string file, engine = "sim";
+  std::string file, engine = "sim", scenario;
   uint64_t seed = 1;
   PlanShape shape;
 };
 
 int ExpandCommand(PlanOptions options) {
+  if (!options.scenario.empty()) {
+    if (!IsStepName(options.scenario))
+      return Usage("no such scenario: " + options.scenario + " (see lightning-faults step --list)");
+    fmt::print("{}", PrintPlan(ScenarioPlan(options.scenario, options.seed)));
+    return kWell;
+  }
   for (const PlanWord<Engine>& word : kEngineWords) {
     if (word.word != options.engine) continue;
     options.shape.engine = word.value;
@@ -48,21 +55,28 @@ bool ReadText(const std::string& file, std::string* text) {
 }
 
 int CheckOrPrint(const std::string& file, bool print) {
+  Plan plan;
+  const int status = ReadPlan(file, &plan);
+  if (status == kWell && print) fmt::print("{}", PrintPlan(plan));
+  return status;
+}
+
+}  // namespace
+
+int ReadPlan(const std::string& file, Plan* plan) {
   std::string text;
   if (!ReadText(file, &text)) {
     fmt::print(stderr, "{}: cannot be read\n", file);
     return kUsage;
   }
-  const ParsedPlan parsed = ParsePlan(text);
+  ParsedPlan parsed = ParsePlan(text);
   if (!parsed) {
     fmt::print(stderr, "{}:{}\n", file, ShowError(parsed.error));
     return kUsage;
   }
-  if (print) fmt::print("{}", PrintPlan(*parsed.plan));
+  *plan = std::move(*parsed.plan);
   return kWell;
 }
-
-}  // namespace
 
 void AddPlan(CLI::App& app, Command* command) {
   auto options = std::make_shared<PlanOptions>();
@@ -74,6 +88,8 @@ void AddPlan(CLI::App& app, Command* command) {
   CLI::App* expand = plan->add_subcommand("expand", "Print the plan that a seed stands for");
   PlanShape& shape = options->shape;
   expand->add_option("--seed", options->seed, "What everything follows from")->required();
+  expand->add_option("--scenario", options->scenario,
+                     "One of those that `lightning-faults step` runs (step --list); says everything but the seed");
   expand->add_option("--engine", options->engine, "Who is to run it: any, step, sim, real");
   expand->add_option("--clients", shape.clients, "1 to 16")->check(CLI::Range(1, 16));
   expand->add_option("--operations", shape.operations, "Of each client, about")->check(CLI::Range(1, 10'000));
@@ -84,7 +100,9 @@ void AddPlan(CLI::App& app, Command* command) {
       ->check(CLI::Range(0, 100));
   expand->add_flag("--eviction", shape.eviction, "A heap so small that puts evict");
   expand->add_flag("--events", shape.events, "Somebody subscribes");
-  expand->footer("Example: lightning-faults plan expand --seed 7 --clients 2 --operations 3 --kills 1");
+  expand->footer(
+      "Example: lightning-faults plan expand --seed 7 --clients 2 --operations 3 --kills 1\n"
+      "Example: lightning-faults plan expand --seed 7 --scenario put-heals > heals.plan");
   expand->callback([=] { *command = [=] { return ExpandCommand(*options); }; });
 
   CLI::App* check = plan->add_subcommand("check", "Say what is wrong with a plan: FILE:LINE:COLUMN: message, status 2");

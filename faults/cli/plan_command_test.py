@@ -30,6 +30,13 @@ def test_the_shape_is_what_was_asked_for():
     assert b"\nkill " not in plan
 
 
+def test_a_scenario_of_the_step_engine_is_a_plan():
+    plan = run("expand", "--seed", "3", "--scenario", "put-heals").stdout
+    assert b"client dead {\n" in plan
+    assert run("print", "-", text=plan).stdout == plan
+    assert run("expand", "--seed", "3", "--scenario", "put").returncode == 2
+
+
 def test_an_error_names_file_line_and_column(tmp_path):
     file = tmp_path / "wrong.plan"
     file.write_text("lightning plan 1\nclient a {\n  putt \"k\"\n}\n")

@@ -21,9 +21,10 @@ struct StepPart {
   StepFigures figures;
   double seconds = 0;
 };
-// All operations (or one), round after round with other seeds; a sample of points is killed for real as well.
+// All operations (or one), round after round with other seeds; a sample of points is killed for real as well. With
+// `depth`, recoveries inside recoveries are stepped for a quarter of the operations in each round, or for the one.
 StepPart RunStepPart(const std::string& only, uint64_t seed, Isolation isolation, const Budget& budget,
-                     Findings* findings);
+                     Findings* findings, const StepDepth& depth = {.depth = 2});
 
 struct OpsPart {
   uint64_t count = 0, episodes = 0;

@@ -2,95 +2,22 @@
 
 #include <fmt/format.h>
 
-#include <optional>
-
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include "faults/check/image_checker.h"
-#include "faults/engine/stepper.h"
-#include "faults/engine/victim.h"
-#include "faults/model/random.h"
+#include "faults/engine/step_scene.h"
 #include "faults/report/progress.h"
 #include "faults/report/source_line.h"
-#include "store/index/object.h"
-#include "store/log/words.h"
 
 namespace lightning::faults {
-namespace {
 
-// Far more than any operation takes on a small segment: a loop that does not end is a failure too.
-constexpr uint64_t kTooLong = 20'000'000;
-
-}  // namespace
-
-struct StepEngine::Scene {
-  StepPlan plan;
-  std::unique_ptr<FileSegment> file;
-  std::optional<Client> bystander;
-  Held held;
-  Tracee victim;
-  std::optional<Stepper> stepper;
-  std::optional<ImageChecker> checker;
-};
-
-std::string StepEngine::StartVictim(Scene& scene, const StepPlan& plan) {
-  std::string error = scene.victim.Start(
-      VictimProgram(), {"lightning-faults", "victim", "--op", plan.name, "--seed", fmt::format("{}", plan.seed),
-                        "--path", scene.file->path(), "--mode", IsolationName(isolation_)});
-  if (error.empty()) error = scene.victim.RunToMarker();
-  if (!error.empty()) return error;
-  scene.stepper.emplace(scene.victim, scene.file->segment(), scene.file->path());
-  return "";
-}
-
-// Another client comes, and is killed at one of its stores, before the victim arrives.
-std::string StepEngine::KillInside(Scene& scene, const StepPlan& plan) {
-  const StepPlan dead = MakeStepPlan(plan.dead_operation, plan.dead_seed);
-  std::string error = StartVictim(scene, dead);
-  if (!error.empty()) return error;
-  StepCounts counts;
-  bool ended = false;
-  // Anywhere, or some stores after it took the lock of the key that the operation is about.
-  Random random(MixSeeds(plan.seed, 3));
-  bool armed = random.Percent(20);
-  uint64_t left = armed ? 1 + random.Below(150) : 1 + random.Below(50);
-  const Segment& segment = scene.file->segment();
-  const LockWord& lock = segment.home(Key(segment, dead.touched.at(0)).hash).lock;
-  auto on_change = [&](uint64_t, uint64_t) {
-    armed |= LockValue::IsHeld(lock.Load());
-    return !armed || --left != 0;
-  };
-  error = scene.stepper->Run(kTooLong, on_change, &counts, &ended);
-  figures_.instructions += counts.instructions;
-  scene.victim.Kill();
-  return error;
-}
-
-std::string StepEngine::Prepare(Scene& scene, const StepPlan& plan) {
-  scene.plan = plan;
-  Options options = plan.options;
-  options.isolation = Isolation::kNone;  // of the bystander; the victim has its own
-  Result<std::unique_ptr<FileSegment>> file = FileSegment::Create(options);
-  if (!file.ok()) return "making the segment: " + file.status().ToString();
-  scene.file = std::move(*file);
-  Result<Client> bystander = scene.file->Attach();
-  if (!bystander.ok()) return "attaching the bystander: " + bystander.status().ToString();
-  scene.bystander.emplace(std::move(*bystander));
-  std::string error = DoSetup(*scene.bystander, plan.bystander, &scene.held);
-  if (error.empty() && !plan.dead_operation.empty()) error = KillInside(scene, plan);
-  if (error.empty()) error = StartVictim(scene, plan);
-  if (!error.empty()) return error;
-  JudgeOptions judge;
-  judge.bystander = SlotOf(*scene.bystander);
-  judge.pinned = PinnedObjects(plan.bystander, scene.held);
-  scene.checker.emplace(scene.plan, scene.file->segment().geometry(), std::move(judge));
-  return scene.checker->Begin(scene.file->segment().view());
+StepRun NamedRun(const std::string& name, uint64_t seed) {
+  return {ScenarioPlan(name, seed), fmt::format("{}, seed {}", name, seed),
+          fmt::format("lightning-faults step --op {} --seed {}", name, seed)};
 }
 
 // Everything that recovery acts on: the control region and the pins. Not the recency of reads, which is a hint.
-uint64_t StepEngine::HashState(const Scene& scene) const {
-  const Segment& segment = scene.file->segment();
+uint64_t StepEngine::HashState(const Segment& segment) {
   const Geometry& g = segment.geometry();
   uint64_t hash = XXH3_64bits(segment.view(), g.control_end);
   for (SlotIndex slot = 0; slot < g.max_clients; ++slot)
@@ -98,104 +25,172 @@ uint64_t StepEngine::HashState(const Scene& scene) const {
   return hash;
 }
 
-void StepEngine::Report(const StepPlan& plan, const std::string& what, uint64_t at, const std::string& where) {
+void StepEngine::Report(const StepRun& run, const std::string& what, const std::vector<uint64_t>& at,
+                        const std::string& where) {
+  std::string places, numbers;
+  for (const uint64_t number : at) {
+    places += fmt::format("{}instruction {}", places.empty() ? "" : ", then of the recoverer ", number);
+    numbers += fmt::format("{}{}", numbers.empty() ? "" : ",", number);
+  }
   Finding finding;
   finding.part = "step";
-  finding.what = fmt::format("{}, seed {}, instruction {}{}{}: {}", plan.name, plan.seed, at,
-                             where.empty() ? "" : " in ", where, what);
-  finding.reproduce = fmt::format("lightning-faults step --op {} --seed {} --at {}", plan.name, plan.seed, at);
+  finding.what = fmt::format("{}, {}{}{}: {}", run.title, places, where.empty() ? "" : " in ", where, what);
+  finding.reproduce = fmt::format("{} --at {}", run.command, numbers);
   if (isolation_ != Isolation::kNone) finding.reproduce += fmt::format(" --mode {}", IsolationName(isolation_));
   findings_.push_back(std::move(finding));
 }
 
-void StepEngine::Run(const std::string& name, uint64_t seed) {
-  const StepPlan plan = MakeStepPlan(name, seed);
-  Scene scene;
-  ++figures_.runs;
-  std::string error = Prepare(scene, plan);
-  if (!error.empty()) return Report(plan, error, 0, "");
-  seen_.clear();
+// One distinct state of the operation; false when it is a finding.
+bool StepEngine::Judge(Scene& scene, const StepRun& run, uint64_t instruction, uint64_t address) {
   const std::byte* image = scene.file->segment().view();
-  StepCounts counts;
-  bool ended = false;
-  auto on_change = [&](uint64_t instruction, uint64_t address) {
-    const Clock::time_point begin = Clock::now();
-    if (seen_.insert(HashState(scene)).second) {
-      ++figures_.distinct;
-      const std::string problem = scene.checker->Check(image, /*thorough=*/true);
-      if (!problem.empty()) Report(plan, problem, instruction, SourceLine(scene.victim.pid(), address));
-    }
-    figures_.checking_seconds += SecondsSince(begin);
-    return findings_.empty();
-  };
-  error = scene.stepper->Run(kTooLong, on_change, &counts, &ended);
-  figures_.instructions += counts.instructions;
-  figures_.crash_states += counts.changes;
-  last_instructions_ = counts.instructions;
-  if (!error.empty()) return Report(plan, error, counts.instructions, "");
-  if (!findings_.empty()) return;
-  if (!ended) return Report(plan, "the operation does not end", counts.instructions, "");
-  error = scene.checker->CheckEnd(image);
-  if (!error.empty()) return Report(plan, error, counts.instructions, "");
-  const int status = scene.victim.Finish();
-  if (status != 0) Report(plan, fmt::format("the operation failed (status {})", status), counts.instructions, "");
+  std::string problem = UncoveredStore(scene.file->segment(), scene.stepper->changes());
+  if (problem.empty()) problem = scene.checker->Check(image, /*thorough=*/true);
+  if (problem.empty()) return true;
+  Report(run, problem, {instruction}, SourceLine(scene.victim->pid(), address));
+  return false;
 }
 
-void StepEngine::RunTo(const std::string& name, uint64_t seed, uint64_t at, bool* exact) {
-  const StepPlan plan = MakeStepPlan(name, seed);
+// The marker behind an operation is reached: it has answered, and the content is what the model says. Goes on to the
+// marker before the next one.
+std::string StepEngine::EndOperation(Scene& scene, size_t operation, size_t operations) {
+  const Code code = static_cast<Code>(scene.victim->registers().rax);
+  Content content;
+  std::string error = scene.checker->CheckEnd(scene.file->segment().view(), code, &content);
+  if (!error.empty()) return error;
+  scene.outcomes->Ended(code, content);
+  for (int marker = 0; marker < 2 && operation + 1 < operations && error.empty(); ++marker)
+    error = scene.victim->RunToMarker();
+  return error;
+}
+
+std::string StepEngine::StepAll(Scene& scene, const StepRun& run, const OnState& on_change,
+                                const std::function<void()>& on_end) {
+  const size_t operations = run.plan.clients[SteppedClient(run.plan)].operations.size();
+  for (size_t i = 0; i < operations; ++i) {
+    std::string error = scene.checker->Begin(scene.file->segment().view(), scene.outcomes->Next());
+    if (!error.empty()) return error;
+    scene.stepper->Resync();
+    scene.seen.clear();
+    const uint64_t limit = scene.counts.instructions + kTooManyInstructions;
+    error = scene.stepper->Run(limit, on_change, &scene.counts, &scene.ended);
+    if (!error.empty()) return error;
+    if (!scene.ended) return scene.counts.instructions < limit ? "" : "the operation does not end";
+    error = EndOperation(scene, i, operations);
+    if (!error.empty()) return error;
+    if (on_end) on_end();
+    if (!findings_.empty()) return "";
+  }
+  return "";
+}
+
+// A fair choice among all states of an operation, which are not counted in advance (Vitter 1985); or all of them.
+void StepEngine::Keep(const Segment& segment, uint64_t instruction, bool all, std::vector<Sample>* samples,
+                      uint64_t* seen) {
+  const uint64_t number = ++*seen;
+  size_t place = samples->size();
+  if (!all && place >= depth_.samples) {
+    place = random_.Below(number);
+    if (place >= depth_.samples) return;
+  }
+  if (place == samples->size()) samples->emplace_back();
+  (*samples)[place] = {instruction, Image(segment.view(), segment.view() + segment.geometry().size)};
+}
+
+void StepEngine::Run(const StepRun& run) {
+  Scene scene;
+  ++figures_.runs;
+  random_ = Random(MixSeeds(run.plan.seed, 31));
+  std::string error = Prepare(scene, run.plan);
+  if (!error.empty()) return Report(run, error, {0}, "");
+  auto on_change = [&](uint64_t instruction, uint64_t address) {
+    const Clock::time_point begin = Clock::now();
+    bool well = true;
+    if (scene.seen.insert(HashState(scene.file->segment())).second) {
+      ++figures_.distinct;
+      well = Judge(scene, run, instruction, address);
+      if (depth_.depth > 0) Keep(scene.file->segment(), instruction, depth_.all, &scene.samples, &scene.sampled);
+    }
+    figures_.checking_seconds += SecondsSince(begin);
+    return well;
+  };
+  auto on_end = [&] {
+    for (const Sample& sample : scene.samples) {
+      if (findings_.empty()) StepRecovery(scene, run, {sample.instruction}, sample.image);
+    }
+    scene.samples.clear();
+    scene.sampled = 0;
+  };
+  error = StepAll(scene, run, on_change, on_end);
+  figures_.instructions += scene.counts.instructions;
+  figures_.crash_states += scene.counts.changes;
+  last_instructions_ = scene.counts.instructions;
+  if (!error.empty()) return Report(run, error, {scene.counts.instructions}, "");
+  if (!findings_.empty()) return;
+  const int status = scene.victim->Finish();
+  if (status != 0) Report(run, fmt::format("the client ended with status {}", status), {scene.counts.instructions}, "");
+}
+
+void StepEngine::RunTo(const StepRun& run, const std::vector<uint64_t>& at, bool* exact) {
   Scene scene;
   ++figures_.runs;
   *exact = true;
-  std::string error = Prepare(scene, plan);
-  if (!error.empty() || at == 0) {
-    if (!error.empty()) Report(plan, error, 0, "");
+  std::string error = Prepare(scene, run.plan);
+  if (!error.empty() || at[0] == 0) {
+    if (!error.empty()) Report(run, error, {0}, "");
     return;
   }
-  StepCounts counts;
-  bool ended = false;
-  const std::byte* image = scene.file->segment().view();
+  bool judged = false;
   auto on_change = [&](uint64_t instruction, uint64_t address) {
-    if (instruction < at) return true;
-    *exact = instruction == at;
+    if (instruction < at[0]) return true;
+    judged = true;
+    *exact = instruction == at[0];
     ++figures_.distinct;
-    const std::string problem = scene.checker->Check(image, /*thorough=*/true);
-    if (!problem.empty()) Report(plan, problem, instruction, SourceLine(scene.victim.pid(), address));
+    if (Judge(scene, run, instruction, address) && at.size() > 1) {
+      const Segment& segment = scene.file->segment();
+      RecoverTo(scene, run, at, 1, Image(segment.view(), segment.view() + segment.geometry().size), exact);
+    }
     return false;
   };
-  error = scene.stepper->Run(kTooLong, on_change, &counts, &ended);
-  figures_.instructions += counts.instructions;
-  figures_.crash_states += counts.changes;
-  if (!error.empty()) return Report(plan, error, counts.instructions, "");
-  if (!ended) return;
-  // Nothing changed from there on: then it is the end that is meant.
-  *exact = counts.instructions == at;
-  error = scene.checker->CheckEnd(image);
-  if (error.empty() && scene.victim.Finish() != 0) error = "the operation failed";
-  if (!error.empty()) Report(plan, error, counts.instructions, "");
+  error = StepAll(scene, run, on_change, nullptr);
+  figures_.instructions += scene.counts.instructions;
+  figures_.crash_states += scene.counts.changes;
+  // Nothing changed from there on: then it is the end that was judged.
+  if (!judged) *exact = scene.counts.instructions == at[0];
+  if (!error.empty()) return Report(run, error, {scene.counts.instructions}, "");
+  if (!judged && scene.victim->Finish() != 0)
+    Report(run, "the client did not end well", {scene.counts.instructions}, "");
 }
 
 std::string StepEngine::JudgeSurvivor(Scene& scene) {
-  Client& client = *scene.bystander;
-  const Result<RecoveryReport> report = client.Recover();
-  if (!report.ok()) return "Recover: " + report.status().ToString();
-  return scene.checker->JudgeContent(client, scene.file->segment());
+  for (PlanRunner& bystander : scene.bystanders) {
+    if (bystander.client() == nullptr) continue;
+    const Result<RecoveryReport> report = bystander.client()->Recover();
+    if (!report.ok()) return "Recover: " + report.status().ToString();
+    return scene.checker->JudgeContent(*bystander.client(), scene.file->segment());
+  }
+  return "no client of the plan lives on";
 }
 
-void StepEngine::KillAt(const std::string& name, uint64_t seed, uint64_t at) {
-  const StepPlan plan = MakeStepPlan(name, seed);
+void StepEngine::KillAt(const StepRun& run, uint64_t at) {
   Scene scene;
-  std::string error = Prepare(scene, plan);
-  StepCounts counts;
-  bool ended = false;
-  if (error.empty())
+  std::string error = Prepare(scene, run.plan);
+  const size_t operations = error.empty() ? run.plan.clients[SteppedClient(run.plan)].operations.size() : 0;
+  for (size_t i = 0; i < operations && error.empty(); ++i) {
+    error = scene.checker->Begin(scene.file->segment().view(), scene.outcomes->Next());
+    if (!error.empty()) break;
+    scene.stepper->Resync();
     error = scene.stepper->Run(
-        at, [](uint64_t, uint64_t) { return true; }, &counts, &ended);
-  figures_.instructions += counts.instructions;
-  scene.victim.Kill();
+        at, [](uint64_t, uint64_t) { return true; }, &scene.counts, &scene.ended);
+    if (!error.empty() || scene.counts.instructions >= at) break;
+    // The last one is over too: then it is killed behind its end.
+    if (i + 1 < operations) error = EndOperation(scene, i, operations);
+  }
+  figures_.instructions += scene.counts.instructions;
+  if (scene.victim != nullptr) scene.victim->Kill();
   ++figures_.real_kills;
   if (error.empty()) error = JudgeSurvivor(scene);
   if (error.empty()) return;
-  Report(plan, "really killed: " + error, at, "");
+  Report(run, "really killed: " + error, {at}, "");
   findings_.back().reproduce += " --kill";
 }
 

@@ -7,9 +7,9 @@
 namespace lightning::faults {
 
 StepPart RunStepPart(const std::string& only, uint64_t seed, Isolation isolation, const Budget& budget,
-                     Findings* findings) {
+                     Findings* findings, const StepDepth& depth) {
   StepPart part;
-  StepEngine engine(isolation);
+  StepEngine engine(isolation, depth);
   Progress progress("step ", budget.quiet);
   const Clock::time_point begin = Clock::now();
   Random random(MixSeeds(seed, 77));
@@ -22,13 +22,16 @@ StepPart RunStepPart(const std::string& only, uint64_t seed, Isolation isolation
       if (!only.empty() && only != name) continue;
       if ((round > 0 || budget.at_least == 0) && SecondsSince(begin) >= budget.seconds) break;
       const uint64_t its_seed = round == 0 ? seed : MixSeeds(seed, round);
-      engine.Run(std::string(name), its_seed);
+      // A stepped recovery takes as long as an operation: every fourth operation has some, each in every fourth round.
+      engine.set_depth(only.empty() && (i + round) % 4 != 0 ? StepDepth() : depth);
+      engine.Run(NamedRun(std::string(name), its_seed));
       // What a recovery meets depends on where its victim died: several of those.
       const bool recovers = name == "recover" || name == "put-heals";
+      engine.set_depth({});
       for (uint64_t more = 1; recovers && more <= 4 && engine.findings().empty(); ++more)
-        engine.Run(std::string(name), MixSeeds(its_seed, 1000 + more));
+        engine.Run(NamedRun(std::string(name), MixSeeds(its_seed, 1000 + more)));
       if (!engine.findings().empty()) break;
-      engine.KillAt(std::string(name), recovers ? MixSeeds(its_seed, 1004) : its_seed,
+      engine.KillAt(NamedRun(std::string(name), recovers ? MixSeeds(its_seed, 1004) : its_seed),
                     random.Below(engine.last_instructions() + 1));
       if (!engine.findings().empty()) break;
       const StepFigures& f = engine.figures();

@@ -28,6 +28,11 @@ Stepper::Stepper(Tracee& tracee, const Segment& segment, std::string path)
   ReadMappings();
 }
 
+void Stepper::Resync() {
+  ReadMappings();
+  shadow_.assign(segment_.view(), segment_.view() + watched_);
+}
+
 void Stepper::ReadMappings() {
   mappings_.clear();
   std::ifstream maps(fmt::format("/proc/{}/maps", tracee_.pid()));
@@ -51,13 +56,22 @@ Stepper::Target Stepper::Locate(uint64_t address, uint64_t* offset) {
 }
 
 bool Stepper::Changed(uint64_t begin, uint64_t end) {
-  end = std::min(end, watched_);
+  begin &= ~uint64_t{7};
+  end = std::min(RoundUp(end, 8), watched_);
   if (begin >= end || memcmp(shadow_.data() + begin, segment_.view() + begin, end - begin) == 0) return false;
-  memcpy(shadow_.data() + begin, segment_.view() + begin, end - begin);
+  for (uint64_t at = begin; at < end; at += sizeof(uint64_t)) {
+    WordChange change{at, 0, 0};
+    memcpy(&change.before, shadow_.data() + at, sizeof change.before);
+    memcpy(&change.after, segment_.view() + at, sizeof change.after);
+    if (change.before == change.after) continue;
+    memcpy(shadow_.data() + at, &change.after, sizeof change.after);
+    changes_.push_back(change);
+  }
   return true;
 }
 
 bool Stepper::LookAfter(const Instruction& instruction, const user_regs_struct& before) {
+  changes_.clear();
   if (instruction.unknown) return Changed(0, watched_);
   if (instruction.system_call) {
     if (ChangesMappings(before.rax)) ReadMappings();

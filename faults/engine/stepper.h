@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "faults/check/undo_watch.h"
 #include "faults/engine/decoder.h"
 #include "faults/engine/tracee.h"
 #include "store/segment/segment.h"
@@ -24,15 +25,19 @@ class Stepper {
 
   // What to do at an instruction that changed the control region: its number, from 1, and its address. False: stop.
   using OnChange = std::function<bool(uint64_t instruction, uint64_t address)>;
-  // Until the second marker (then `*ended`), or until the callback or `limit` instructions stop it. An error text, or
+  // Until the next marker (then `*ended`), or until the callback or `limit` instructions stop it. An error text, or
   // "".
   std::string Run(uint64_t limit, const OnChange& on_change, StepCounts* counts, bool* ended);
+  // Before another Run, when the victim or others went on without being stepped.
+  void Resync();
+  // For the callback: the words that the instruction has changed.
+  std::span<const WordChange> changes() const { return changes_; }
 
  private:
   enum class Target { kElsewhere, kSegment, kUnknown };
   Target Locate(uint64_t address, uint64_t* offset);
   void ReadMappings();
-  // Whether the bytes from `begin` to `end` differ from the shadow, which then gets them.
+  // Whether the words from `begin` to `end` differ from the shadow, which then gets them; `changes_` gets the words.
   bool Changed(uint64_t begin, uint64_t end);
   bool LookAfter(const Instruction& instruction, const user_regs_struct& before);
 
@@ -47,6 +52,7 @@ class Stepper {
   const uint64_t watched_;  // bytes from the beginning that are compared
   Decoder decoder_;
   std::vector<std::byte> shadow_;
+  std::vector<WordChange> changes_;
   std::vector<Mapping> mappings_;
 };
 

@@ -1,29 +1,33 @@
-// The process that is stepped: this program again, started as `lightning-faults victim`. It prepares what the plan
-// says, stops at a marker, does the one operation, and stops at a second marker.
+// The process that is stepped: this program again, started as `lightning-faults victim`. It does what its plan says
+// comes before, and then stops at a marker before and after each operation.
 #pragma once
 
 #include <string>
 
-#include "faults/check/image_checker.h"
-#include "faults/plan/step_plan.h"
-#include "lightning/client.h"
+#include "faults/plan/plan.h"
+#include "lightning/options.h"
 
 namespace lightning::faults {
 
-// Handles, writers and subscriptions that a setup leaves behind.
-struct Held {
-  std::vector<Handle> handles;
-  std::vector<Writer> writers;
-  std::vector<Subscription> subscriptions;
+// A plan in a file under /dev/shm for other processes, removed at the end. The name's length does not depend on the
+// process: it stands on the victim's stack.
+class PlanFile {
+ public:
+  PlanFile() = default;
+  ~PlanFile();
+  PlanFile(const PlanFile&) = delete;
+  PlanFile& operator=(const PlanFile&) = delete;
+  // An error text, or "".
+  std::string Write(const Plan& plan);
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
 };
 
-// An error text, or "".
-std::string DoSetup(Client& client, std::span<const SetupStep> steps, Held* held);
-// What `steps`, done by DoSetup, left pinned in `held`.
-std::vector<PinnedObject> PinnedObjects(std::span<const SetupStep> steps, const Held& held);
-
-// Never returns to the caller's program: ends the process with 0 when the operation went well, else 3. `error_fd` gets
-// the reason.
-[[noreturn]] void RunVictim(const std::string& name, uint64_t seed, const std::string& path, Isolation isolation);
+// Never returns to the caller's program: ends the process with 0 when all operations were done, whatever they answered,
+// else with 3 after a line on standard error. At each marker after an operation, rax holds its code.
+[[noreturn]] void RunVictim(const std::string& plan_file, const std::string& client, const std::string& path,
+                            Isolation isolation);
 
 }  // namespace lightning::faults

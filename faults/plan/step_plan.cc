@@ -55,10 +55,11 @@ class Maker {
   // The least that the tables need, and the heap.
   void SetSize() {
     uint64_t size = 64 * kPageSize;
+    plan_.heap = heap_;
     for (;; size += kPageSize) {
       plan_.options.size = size;
       const Result<Geometry> geometry = Geometry::Compute(plan_.options);
-      if (geometry.ok() && uint64_t{geometry->heap_granules} * kGranule >= heap_) return;
+      if (geometry.ok() && uint64_t{geometry->heap_granules} * kGranule >= heap_) break;
     }
   }
 
@@ -237,6 +238,7 @@ class Maker {
     plan_.dead_seed = random_.Next();
     StepPlan dead = MakeStepPlan(plan_.dead_operation, plan_.dead_seed);
     plan_.options = dead.options;
+    plan_.heap = dead.heap;
     plan_.bystander = dead.bystander;
     plan_.allowed = dead.allowed;
     plan_.touched = dead.touched;

@@ -1,6 +1,5 @@
 // What one run of the step engine does: a small segment, what its clients do first, the one operation that is stepped,
-// and every content that may be found after a death inside it. Follows from a name and a seed alone, so that victim and
-// tracer, which are different processes, agree on it without a word.
+// and every content that may be found after a death inside it. Follows from a name and a seed alone.
 #pragma once
 
 #include <span>
@@ -38,6 +37,7 @@ struct StepPlan {
   std::string name;
   uint64_t seed = 0;
   Options options;
+  uint64_t heap = 0;                 // bytes that options.size has room for
   std::vector<SetupStep> bystander;  // done first, by a client that lives on
   std::vector<SetupStep> victim;     // done by the client that is stepped
   StepKind kind = StepKind::kPut;
@@ -57,5 +57,8 @@ std::span<const std::string_view> StepNames();
 bool IsStepName(std::string_view name);
 // REQUIRES: IsStepName(name).
 StepPlan MakeStepPlan(std::string_view name, uint64_t seed);
+// The same as the engine runs it: "bystander", perhaps "dead", who is killed inside its operation, and "victim", who is
+// stepped. What may be found follows from it by the sequential model (outcomes.h); a test holds that against `allowed`.
+Plan ScenarioPlan(std::string_view name, uint64_t seed);
 
 }  // namespace lightning::faults
