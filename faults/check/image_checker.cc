@@ -266,8 +266,10 @@ std::string ImageChecker::WriteFirst(const std::byte* image) {
     healed &= SlotState::Decode(segment.slot(slot).state.Load()).life == SlotLife::kFree || !copy_->world()->dead[slot];
   uint64_t pinned = 0;
   for (const PinnedObject& its : options_.pinned) {
-    if (std::find(expectation_.touched.begin(), expectation_.touched.end(), its.key) != expectation_.touched.end())
-      pinned += its.bytes;
+    const auto before = baseline_.content.find(its.key);
+    const bool current = before != baseline_.content.end() && before->second.version == its.version;
+    const auto& touched = expectation_.touched;
+    if (!current || std::find(touched.begin(), touched.end(), its.key) != touched.end()) pinned += its.bytes;
   }
   if (healed && segment.central().orphan_bytes.Load() > pinned)
     return fmt::format("{} bytes stay with the dead, though living readers pin no more than {}",
