@@ -259,15 +259,18 @@ std::string ImageChecker::WriteFirst(const std::byte* image) {
   const Result<uint64_t> put = client->Put(key, Pattern(mine.size, mine.tag));
   if (IsFull(put.code())) return "";
   if (!put.ok()) return Failed("Put", put.status());
-  // What the dead had retired comes back with its slot, unless a living reader pins it.
+  // What the dead had retired comes back with its slot, unless a living reader pins it. (What it pinned of one who died
+  // before it may stay until the next Recover.)
   const Segment& segment = copy_->segment();
-  bool healed = true;
+  bool healed = !options_.somebody_died;
   for (SlotIndex slot = 0; slot < geometry_.max_clients; ++slot)
     healed &= SlotState::Decode(segment.slot(slot).state.Load()).life == SlotLife::kFree || !copy_->world()->dead[slot];
   uint64_t pinned = 0;
   for (const PinnedObject& its : options_.pinned) {
-    if (std::find(expectation_.touched.begin(), expectation_.touched.end(), its.key) != expectation_.touched.end())
-      pinned += its.bytes;
+    const auto before = baseline_.content.find(its.key);
+    const bool current = before != baseline_.content.end() && before->second.version == its.version;
+    const auto& touched = expectation_.touched;
+    if (!current || std::find(touched.begin(), touched.end(), its.key) != touched.end()) pinned += its.bytes;
   }
   if (healed && segment.central().orphan_bytes.Load() > pinned)
     return fmt::format("{} bytes stay with the dead, though living readers pin no more than {}",

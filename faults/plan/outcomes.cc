@@ -76,7 +76,7 @@ Outcomes::Outcomes(const Plan& plan) : plan_(plan), stepped_(SteppedClient(plan)
       }
       worlds_ = std::move(next);
       for (const NamedItem& item : operation.items) {
-        if (dies) touched_by_the_dead_.push_back(item.key);
+        if (dies && operation.action != Action::kList) touched_by_the_dead_.push_back(item.key);
       }
     }
     somebody_died_ |= dies;
@@ -122,6 +122,9 @@ std::vector<Outcomes::World> Outcomes::After(const World& world, size_t client, 
       worlds.back().past.pop_back();
     }
   }
+  // Check promises nothing while a dead client's work lies about.
+  if (operation.action == Action::kCheck && somebody_died_)
+    worlds.push_back(world.With({client, &operation, 0, true}, Code::kCorrupt));
   if (operation.action == Action::kNextEvent) {
     // Nothing is there yet, or too much was.
     worlds.push_back(world.With({client, &operation, 0, true}, Code::kTimeout));
