@@ -1,5 +1,6 @@
 #include "faults/check/undo_watch.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -91,7 +92,8 @@ TEST_F(UndoWatchTest, EachOfSeveralStoresIsLookedAt) {
 TEST_F(UndoWatchTest, WordsAreNamedAsAPlanNamesThem) {
   EXPECT_EQ(NameWord(segment_, 16), "superblock offset 16");
   EXPECT_EQ(NameWord(segment_, segment_.OffsetOf(&segment_.slot(3).log[1].old)), "log 3 offset 24");
-  EXPECT_EQ(NameWord(segment_, segment_.OffsetOf(&segment_.home_at(2).next)), "bucket 2 offset 16");
+  EXPECT_EQ(NameWord(segment_, segment_.OffsetOf(&segment_.home_at(2).next)),
+            fmt::format("bucket 2 offset {}", offsetof(Bucket, next)));
   EXPECT_EQ(NameWord(segment_, segment_.OffsetOf(&segment_.object(ObjectId{3}))), "object 2 offset 0");
   EXPECT_EQ(NameWord(segment_, segment_.geometry().heap + 64), "heap offset 64");
 }

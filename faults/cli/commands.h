@@ -7,7 +7,7 @@
 namespace lightning::faults {
 
 // Exit statuses that scripts rely on.
-inline constexpr int kWell = 0, kFound = 1, kUsage = 2, kUnknown = 3, kCannotRun = 77;
+inline constexpr int kWell = 0, kFound = 1, kUsage = 2, kUndecided = 3, kCannotRun = 77;
 
 int Main(int argc, char** argv);
 
@@ -19,6 +19,7 @@ void AddKills(CLI::App& app, Command* command);
 void AddStray(CLI::App& app, Command* command);
 void AddOps(CLI::App& app, Command* command);
 void AddPlan(CLI::App& app, Command* command);
+void AddRun(CLI::App& app, Command* command);  // and replay
 void AddCheckHistory(CLI::App& app, Command* command);
 void AddMakeHistory(CLI::App& app, Command* command);
 

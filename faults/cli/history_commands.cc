@@ -115,7 +115,7 @@ int RunCheck(const CheckOptions& options) {
     PrintVerdict(file, verdict, seconds);
     if (!picture.part.empty()) fmt::print("\n{}", HistoryTimeline(file, picture));
   }
-  if (verdict.verdict == Verdict::kUnknown) return kUnknown;
+  if (verdict.verdict == Verdict::kUnknown) return kUndecided;
   return verdict.verdict == Verdict::kOk ? kWell : kFound;
 }
 

@@ -20,6 +20,7 @@ int Main(int argc, char** argv) {
   AddStray(app, &command);
   AddOps(app, &command);
   AddPlan(app, &command);
+  AddRun(app, &command);
   AddCheckHistory(app, &command);
   AddMakeHistory(app, &command);
   try {

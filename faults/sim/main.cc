@@ -11,6 +11,7 @@
 
 #include "faults/cli/commands.h"
 #include "faults/plan/plan_text.h"
+#include "faults/sim/minimise.h"
 #include "faults/sim/sim_engine.h"
 
 namespace lightning::faults {
@@ -19,16 +20,31 @@ namespace {
 struct Arguments {
   SimOptions sim;
   std::string plan, memory = "tso", json, folder = "lightning-failures";
-  bool no_kills = false, no_crash_states = false;
+  double minimise = 20;
+  bool keep = true, no_kills = false, no_crash_states = false;
 };
 
+// Smaller, if that can be had in the time.
+SimFailure Smaller(const Arguments& arguments, const SimFailure& failure) {
+  if (arguments.minimise <= 0) return failure;
+  const TryPlan attempt = [&](const Plan& plan) { return FailsAlike(plan, failure.kind, arguments.sim); };
+  return Minimise(failure, attempt, arguments.minimise);
+}
+
 // Everything that shows the failure again, in a folder of its own; the folder's name.
-std::string Keep(const std::string& parent, const SimFailure& failure) {
+std::string Keep(const Arguments& arguments, const SimFailure& first) {
+  const SimFailure failure = Smaller(arguments, first);
   const std::string text = PrintPlan(failure.plan);
-  const std::string folder = fmt::format("{}/sim-{:016x}", parent, std::hash<std::string>{}(text));
+  const std::string folder = fmt::format("{}/sim-{:016x}", arguments.folder, std::hash<std::string>{}(text));
   std::filesystem::create_directories(folder);
   std::ofstream(folder + "/plan.txt") << text;
-  std::ofstream(folder + "/verdict.txt") << failure.what << "\n";
+  std::ofstream(folder + "/found-as.txt") << PrintPlan(first.plan);
+  const nlohmann::json verdict = {{"engine", "sim"},
+                                  {"class", failure.kind},
+                                  {"what", failure.what},
+                                  {"crash_states", arguments.sim.crash_states},
+                                  {"depth", arguments.sim.depth}};
+  std::ofstream(folder + "/verdict.json") << verdict.dump(2) << "\n";
   return folder;
 }
 
@@ -64,11 +80,12 @@ int Report(const Arguments& arguments, const SimEngine& engine) {
       {"memory", arguments.memory},
   };
   for (const SimFailure& failure : engine.failures()) {
-    const std::string folder = Keep(arguments.folder, failure);
-    const std::string replay = "lightning-faults-sim --plan " + folder + "/plan.txt";
+    const std::string folder = arguments.keep ? Keep(arguments, failure) : "";
+    const std::string replay = arguments.keep ? "lightning-faults replay " + folder : "";
     report["failures"].push_back(
         {{"class", failure.kind}, {"what", failure.what}, {"folder", folder}, {"replay", replay}});
-    fmt::print("FOUND  sim: {}\n       again: {}\n", failure.what, replay);
+    fmt::print("FOUND  sim: {}\n", failure.what);
+    if (arguments.keep) fmt::print("       again: {}\n", replay);
   }
   if (!arguments.json.empty()) {
     std::ofstream out(arguments.json);
@@ -92,6 +109,10 @@ int Main(Arguments& arguments) {
   arguments.sim.crash_states = !arguments.no_crash_states;
   if (!arguments.plan.empty()) {
     std::ifstream in(arguments.plan, std::ios::binary);
+    if (arguments.plan != "-" && (!in || in.peek() == std::ifstream::traits_type::eof())) {
+      fmt::print(stderr, "{}: cannot be read, or is empty\n", arguments.plan);
+      return kUsage;
+    }
     std::ostringstream text;
     text << (arguments.plan == "-" ? std::cin.rdbuf() : in.rdbuf());
     ParsedPlan parsed = ParsePlan(text.str());
@@ -133,7 +154,9 @@ int main(int argc, char** argv) {
   app.add_flag("--no-crash-states", arguments.no_crash_states, "Do not judge what everybody's death would leave");
   app.add_flag("--twice", arguments.sim.twice, "Do each run twice: it must do the same");
   app.add_option("--json", arguments.json, "Write the figures and failures as one object");
+  app.add_option("--minimise", arguments.minimise, "Seconds to spend on a smaller plan for a failure; 0: none");
   app.add_option("--folder", arguments.folder, "Where failures are kept, each in a folder of its own");
+  app.add_flag("!--no-keep", arguments.keep, "Leave nothing of failures behind");
   app.add_flag("--quiet", arguments.sim.quiet, "No progress");
   try {
     app.parse(argc, argv);

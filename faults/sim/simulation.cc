@@ -185,6 +185,9 @@ std::string Simulation::Before() {
     Runner& runner = *runners_[number];
     const AllocationScope scope(&runner.allocations);
     runner.actor = new Actor(number, *this, record_);
+    // Unless that is what it does first.
+    const std::vector<PlanOperation>& operations = plan_.clients[number].operations;
+    if (!operations.empty() && operations[0].action == Action::kAttach) continue;
     runner.actor->Do(attach);
     if (!runner.actor->attached()) return "client " + runner.name + " could not attach";
     for (const PlanOperation& operation : plan_.clients[number].before) runner.actor->Do(operation);
