@@ -17,8 +17,7 @@ struct CoverageOptions {
 };
 
 void PrintRow(const std::string& name, const CoverageSum& sum) {
-  fmt::print("{:<32}{:>8}{:>10}{:>8}{:>8}{:>9.1f} %\n", name, sum.code, sum.stepped, sum.judged, sum.changed,
-             sum.percent());
+  fmt::print("{:<32}{:>8}{:>10}{:>8}{:>9.1f} %\n", name, sum.code, sum.stepped, sum.judged, sum.percent());
 }
 
 int RunCoverage(const CoverageOptions& options) {
@@ -31,7 +30,7 @@ int RunCoverage(const CoverageOptions& options) {
   if (!options.lcov.empty()) {
     if (const int status = WriteText(options.lcov, ToLcov(coverage)); status != kWell) return status;
   }
-  fmt::print("{:<32}{:>8}{:>10}{:>8}{:>8}{:>11}\n", "folder", "lines", "executed", "killed", "stores", "of executed");
+  fmt::print("{:<32}{:>8}{:>10}{:>8}{:>13}\n", "folder", "lines", "executed", "killed", "of executed");
   for (const std::string& folder : Folders(coverage)) PrintRow(folder, Sum(coverage, folder));
   for (const FileCoverage& its : coverage.files) {
     const std::string missed = LineRanges(its, [](const LineCounts& l) { return l.stepped > 0 && l.judged == 0; });

@@ -73,9 +73,9 @@ std::string Mutants(const CampaignReport& report) {
 std::string CoverageRow(const char* row, const std::string& name, const CoverageSum& sum) {
   return fmt::format(
       "<tr class=\"{}\"><td class=\"mono\">{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td>"
-      "<td class=\"number\">{}</td><td class=\"number\">{}</td><td class=\"nobr\"><span class=\"bar\"><i "
+      "<td class=\"number\">{}</td><td class=\"nobr\"><span class=\"bar\"><i "
       "style=\"width:{:.1f}%\"></i></span> {:.1f} %</td></tr>\n",
-      row, EscapeMarkup(name), sum.code, sum.stepped, sum.judged, sum.changed, sum.percent(), sum.percent());
+      row, EscapeMarkup(name), sum.code, sum.stepped, sum.judged, sum.percent(), sum.percent());
 }
 
 std::string NotReached(const Coverage& coverage) {
@@ -104,7 +104,7 @@ std::string CoverageSection(const Coverage& coverage) {
       "<p class=\"soft\">A line counts when a client was killed right after one of its instructions and the state that "
       "was left was recovered and judged.</p>\n"
       "<div class=\"scroll\"><table><tr><th>folder</th><th class=\"number\">lines with code</th><th class=\"number\">"
-      "executed</th><th class=\"number\">killed on and judged</th><th class=\"number\">killed on a store</th>"
+      "executed</th><th class=\"number\">killed on and judged</th>"
       "<th>judged of executed</th></tr>\n";
   std::string files;
   for (const std::string& folder : Folders(coverage)) {
