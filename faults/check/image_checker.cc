@@ -62,9 +62,21 @@ std::string ImageChecker::Begin(const std::byte* image, Expectation expectation)
     baseline_.event_head = copy_->segment().central().event_head.Load();
     std::string difference;
     // After a death inside another operation, either outcome of that is a fair beginning.
-    if (FindContent(baseline_.content, allowed_, &difference) < 0) return "before the operation: " + difference;
+    const int before = FindContent(baseline_.content, allowed_, &difference);
+    if (before < 0) return "before the operation: " + difference;
+    NameOutcomes(allowed_[static_cast<size_t>(before)]);
     return "";
   });
+}
+
+void ImageChecker::NameOutcomes(const Content& before) {
+  outcomes_.assign(allowed_.size(), PointOutcome::kBetween);
+  for (size_t i = 0; i < allowed_.size(); ++i) {
+    const bool after = std::any_of(expectation_.endings.begin(), expectation_.endings.end(),
+                                   [&](const Ending& ending) { return ending.content == allowed_[i]; });
+    if (after) outcomes_[i] = PointOutcome::kAfter;
+    if (allowed_[i] == before) outcomes_[i] = PointOutcome::kBefore;
+  }
 }
 
 std::string ImageChecker::Check(const std::byte* image, bool thorough) {
@@ -147,6 +159,7 @@ std::string ImageChecker::JudgeContent(Client& client, const Segment& segment) {
   if (!difference.empty()) return difference;
   const int found = FindContent(seen, allowed_, &difference);
   if (found < 0) return "neither before nor after the operation: " + difference;
+  outcome_ = outcomes_[static_cast<size_t>(found)];
   std::string error = JudgeVersions(seen);
   if (!error.empty()) return error;
   const Possible& possible = expectation_.allowed[static_cast<size_t>(found)];

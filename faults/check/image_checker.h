@@ -7,6 +7,7 @@
 
 #include "faults/check/observe.h"
 #include "faults/plan/outcomes.h"
+#include "faults/report/step_record.h"
 #include "faults/target/segments.h"
 
 namespace lightning::faults {
@@ -42,6 +43,8 @@ class ImageChecker {
   // What is wrong with this state, or "". With `thorough`, also on further copies: a survivor that writes first, and
   // survivors of a client that is stopped rather than dead.
   std::string Check(const std::byte* image, bool thorough);
+  // After a Check that found nothing wrong: which of the allowed contents the recovery left.
+  PointOutcome outcome() const { return outcome_; }
   // At the marker after it: the operation has answered `code`. `*content` is what is there now.
   std::string CheckEnd(const std::byte* image, Code code, Content* content);
 
@@ -60,6 +63,7 @@ class ImageChecker {
   std::string Empty(Client client);
   void Load(const std::byte* image);
   CheckReport CheckCopy();
+  void NameOutcomes(const Content& before);
   uint64_t PinnedRetired(const SeenContent& seen) const;
 
   bool IsReserved(const std::string& key) const;
@@ -67,6 +71,8 @@ class ImageChecker {
   const JudgeOptions options_;
   Expectation expectation_;
   std::vector<Content> allowed_;
+  std::vector<PointOutcome> outcomes_;  // of `allowed_`, as a report names them
+  PointOutcome outcome_ = PointOutcome::kBefore;
   std::unique_ptr<MemorySegment> copy_;
   const Geometry geometry_;
   Baseline baseline_;

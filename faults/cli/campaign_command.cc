@@ -6,6 +6,7 @@
 
 #include "faults/cli/commands.h"
 #include "faults/cli/output.h"
+#include "faults/cli/report_files.h"
 #include "faults/report/campaign_report.h"
 #include "faults/report/progress.h"
 #include "store/gate/gate.h"
@@ -17,6 +18,7 @@ struct CampaignOptions {
   double seconds = 0;  // 0: the default, with the least that each part does
   uint64_t seed = 1;
   std::string json;
+  ReportFiles files;
   bool mutants = false, verbose = false, quiet = false;
 };
 
@@ -77,6 +79,7 @@ int RunCampaign(const CampaignOptions& options) {
     json.open(options.json);
     if (!json) return Usage("cannot write " + options.json);
   }
+  if (const int status = TryReports(options.files); status != kWell) return status;
   setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
   CampaignReport report;
   report.isolation = IsolationName(DefaultIsolation());
@@ -93,6 +96,8 @@ int RunCampaign(const CampaignOptions& options) {
     json.close();
     if (!json) return Usage("cannot write " + options.json);
   }
+  if (const int status = WriteReports(options.files, report); status != kWell) return status;
+  if (!options.files.html.empty()) fmt::print("report           {}\n", options.files.html);
   if (options.verbose) fmt::print("{}", ToJson(report));
   const int status = PrintFindings(report.findings);
   return status == kWell && !IsClean(report) ? kFound : status;
@@ -116,6 +121,7 @@ void AddCampaign(CLI::App& app, Command* command) {
       ->check(CLI::PositiveNumber);
   campaign->add_option("--seed", options->seed, "What everything follows from");
   campaign->add_option("--json", options->json, "Writes the figures to this file");
+  AddReportOptions(campaign, &options->files);
   campaign->add_flag("--mutants", options->mutants,
                      "Afterwards: plant known bugs in copies of the sources, and catch them");
   campaign->add_flag("--verbose", options->verbose, "Prints the JSON object too");

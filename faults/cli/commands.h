@@ -18,6 +18,7 @@ void AddStep(CLI::App& app, Command* command);
 void AddKills(CLI::App& app, Command* command);
 void AddStray(CLI::App& app, Command* command);
 void AddOps(CLI::App& app, Command* command);
+void AddCoverage(CLI::App& app, Command* command);
 void AddPlan(CLI::App& app, Command* command);
 void AddRun(CLI::App& app, Command* command);  // and replay
 void AddCheckHistory(CLI::App& app, Command* command);

@@ -19,6 +19,7 @@ int Main(int argc, char** argv) {
   AddKills(app, &command);
   AddStray(app, &command);
   AddOps(app, &command);
+  AddCoverage(app, &command);
   AddPlan(app, &command);
   AddRun(app, &command);
   AddCheckHistory(app, &command);

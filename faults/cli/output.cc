@@ -5,14 +5,10 @@
 #include <cstdio>
 
 #include "faults/cli/commands.h"
+#include "faults/report/markup.h"
 
 namespace lightning::faults {
 namespace {
-
-// 1234567 as 1,234,567.
-std::string Thousands(uint64_t number) {
-  return number < 1000 ? std::to_string(number) : fmt::format("{},{:03}", Thousands(number / 1000), number % 1000);
-}
 
 void Row(const char* part, double seconds, const std::string& text) {
   fmt::print("{:<7}{:>6.1f} s  {}\n", part, seconds, text);

@@ -4,6 +4,7 @@
 
 #include "faults/cli/commands.h"
 #include "faults/cli/output.h"
+#include "faults/cli/report_files.h"
 #include "faults/engine/parts.h"
 #include "faults/engine/victim.h"
 #include "faults/report/progress.h"
@@ -18,7 +19,19 @@ struct StepOptions {
   double seconds = 30;
   bool kill = false, list = false, quiet = false;
   StepDepth depth{.depth = 2};
+  ReportFiles files;
 };
+
+// The same files as those of a campaign, with this part alone.
+int Report(const StepOptions& options, Isolation isolation, StepPart part, Findings findings) {
+  CampaignReport report;
+  report.isolation = IsolationName(isolation);
+  report.seed = options.seed;
+  report.seconds = part.seconds;
+  report.step = std::move(part);
+  report.findings = std::move(findings);
+  return WriteReports(options.files, report);
+}
 
 // Whatever is to be stepped once; the exit status when it cannot be.
 int FindRun(const StepOptions& options, StepRun* run) {
@@ -40,18 +53,21 @@ int StepOnce(const StepOptions& options, Isolation isolation) {
   bool exact = true;
   if (options.at.empty()) {
     engine.Run(run);
-    PrintStep({engine.figures(), SecondsSince(begin)});
+    PrintStep({engine.figures(), {}, SecondsSince(begin)});
   } else if (options.kill) {
     engine.KillAt(run, options.at[0]);
   } else {
     engine.RunTo(run, options.at, &exact);
   }
+  const StepPart part{engine.figures(), engine.record(), SecondsSince(begin)};
+  if (const int status = Report(options, isolation, part, engine.findings()); status != kWell) return status;
   if (!exact) fmt::print(stderr, "an instruction of --at changed nothing; the next that did was judged\n");
   return PrintFindings(engine.findings());
 }
 
 int RunStep(const StepOptions& options) {
   Isolation isolation;
+  if (const int status = TryReports(options.files); status != kWell) return status;
   if (!ParseIsolation(options.mode.c_str(), &isolation)) return Usage("no such mode: " + options.mode);
   if (options.list) {
     for (const std::string_view name : StepNames()) fmt::print("{}\n", name);
@@ -69,6 +85,7 @@ int RunStep(const StepOptions& options) {
   budget.quiet = options.quiet;
   const StepPart part = RunStepPart(options.op, options.seed, isolation, budget, &findings, options.depth);
   PrintStep(part);
+  if (const int status = Report(options, isolation, part, findings); status != kWell) return status;
   return PrintFindings(findings);
 }
 
@@ -92,6 +109,7 @@ void AddStep(CLI::App& app, Command* command) {
   step->add_flag("--kill", options->kill, "With --at: kill the real process there, and recover the real segment");
   step->add_option("--mode", options->mode, "Isolation of the client that is stepped: none, mprotect, hidden, keys");
   step->add_option("--seconds", options->seconds, "How long; without --at");
+  AddReportOptions(step, &options->files);
   step->add_flag("--list", options->list, "Names the operations");
   step->add_flag("--quiet", options->quiet, "No progress");
   step->footer(

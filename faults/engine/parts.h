@@ -19,6 +19,7 @@ struct Budget {
 
 struct StepPart {
   StepFigures figures;
+  StepRecord record;
   double seconds = 0;
 };
 // All operations (or one), round after round with other seeds; a sample of points is killed for real as well. With

@@ -98,6 +98,7 @@ void StepEngine::Keep(const Segment& segment, uint64_t instruction, bool all, st
 
 void StepEngine::Run(const StepRun& run) {
   Scene scene;
+  const Clock::time_point run_begin = Clock::now();
   ++figures_.runs;
   random_ = Random(MixSeeds(run.plan.seed, 31));
   std::string error = Prepare(scene, run.plan);
@@ -108,6 +109,7 @@ void StepEngine::Run(const StepRun& run) {
     if (scene.seen.insert(HashState(scene.file->segment())).second) {
       ++figures_.distinct;
       well = Judge(scene, run, instruction, address);
+      scene.stepper->trace().back().outcome = well ? scene.checker->outcome() : PointOutcome::kFailed;
       if (depth_.depth > 0) Keep(scene.file->segment(), instruction, depth_.all, &scene.samples, &scene.sampled);
     }
     figures_.checking_seconds += SecondsSince(begin);
@@ -124,6 +126,9 @@ void StepEngine::Run(const StepRun& run) {
   figures_.instructions += scene.counts.instructions;
   figures_.crash_states += scene.counts.changes;
   last_instructions_ = scene.counts.instructions;
+  StepTrace& trace = scene.stepper->trace();
+  if (!error.empty() && !trace.empty()) trace.back().outcome = PointOutcome::kFailed;
+  record_.AddRun(run.title, run.command, std::move(trace), SecondsSince(run_begin));
   if (!error.empty()) return Report(run, error, {scene.counts.instructions}, "");
   if (!findings_.empty()) return;
   const int status = scene.victim->Finish();
@@ -154,6 +159,7 @@ void StepEngine::RunTo(const StepRun& run, const std::vector<uint64_t>& at, bool
   error = StepAll(scene, run, on_change, nullptr);
   figures_.instructions += scene.counts.instructions;
   figures_.crash_states += scene.counts.changes;
+  record_.Fold(scene.stepper->trace(), /*judged=*/false, /*last_judged=*/true);
   // Nothing changed from there on: then it is the end that was judged.
   if (!judged) *exact = scene.counts.instructions == at[0];
   if (!error.empty()) return Report(run, error, {scene.counts.instructions}, "");
@@ -186,6 +192,7 @@ void StepEngine::KillAt(const StepRun& run, uint64_t at) {
     if (i + 1 < operations) error = EndOperation(scene, i, operations);
   }
   figures_.instructions += scene.counts.instructions;
+  if (scene.stepper) record_.Fold(scene.stepper->trace(), /*judged=*/false, /*last_judged=*/true);
   if (scene.victim != nullptr) scene.victim->Kill();
   ++figures_.real_kills;
   if (error.empty()) error = JudgeSurvivor(scene);

@@ -12,6 +12,7 @@
 #include "faults/model/random.h"
 #include "faults/plan/step_plan.h"
 #include "faults/report/finding.h"
+#include "faults/report/step_record.h"
 #include "lightning/options.h"
 #include "store/segment/segment.h"
 
@@ -71,6 +72,8 @@ class StepEngine {
 
   const StepFigures& figures() const { return figures_; }
   const Findings& findings() const { return findings_; }
+  // Every instruction that was stepped, and what came of a death after it.
+  const StepRecord& record() const { return record_; }
   // Instructions of the last run.
   uint64_t last_instructions() const { return last_instructions_; }
 
@@ -113,6 +116,7 @@ class StepEngine {
   StepDepth depth_;
   StepFigures figures_;
   Findings findings_;
+  StepRecord record_;
   Random random_{1};
   uint64_t last_instructions_ = 0;
 };

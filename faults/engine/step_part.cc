@@ -41,6 +41,7 @@ StepPart RunStepPart(const std::string& only, uint64_t seed, Isolation isolation
     if (SecondsSince(begin) >= budget.seconds) break;
   }
   part.figures = engine.figures();
+  part.record = engine.record();
   part.seconds = SecondsSince(begin);
   findings->insert(findings->end(), engine.findings().begin(), engine.findings().end());
   return part;

@@ -103,6 +103,8 @@ void StepEngine::StepRecovery(Scene& scene, const StepRun& run, const std::vecto
     error = StepWhole(recoverer.process, *recoverer.stepper, on_change, &counts, &ended);
     figures_.instructions += counts.instructions;
     figures_.crash_states += counts.changes;
+    // The states before the first change and at each new one are judged; a finding ends it.
+    record_.Fold(recoverer.stepper->trace(), /*judged=*/true);
     if (error.empty() && ended) error = scene.checker->Check(segment.view(), /*thorough=*/false);
     if (!error.empty()) return Report(run, error, here(counts.instructions), "");
   }

@@ -72,6 +72,7 @@ std::string StepEngine::KillInside(Scene& scene, const Plan& plan, size_t client
     error = stepper.Run(counts.instructions + kTooManyInstructions, on_change, &counts, &ended);
   }
   figures_.instructions += counts.instructions;
+  record_.Fold(stepper.trace(), /*judged=*/false);
   tracee.Kill();
   return error;
 }

@@ -24,7 +24,8 @@ Stepper::Stepper(Tracee& tracee, const Segment& segment, std::string path)
       segment_(segment),
       path_(std::move(path)),
       watched_(segment.geometry().doorbells),
-      shadow_(segment.view(), segment.view() + watched_) {
+      shadow_(segment.view(), segment.view() + watched_),
+      program_(FindProgram(tracee.pid())) {
   ReadMappings();
 }
 
@@ -113,6 +114,7 @@ std::string Stepper::Run(uint64_t limit, const OnChange& on_change, StepCounts* 
     error = tracee_.Step();
     if (!error.empty()) return error;
     ++counts->instructions;
+    trace_.push_back({program_.OffsetOf(before.rip), PointOutcome::kUnchanged});
     const bool changed = LookAfter(instruction, before);
     if (!changed) {
       if (counts->instructions % kFullLookEvery == 0 && Changed(0, watched_))
@@ -120,6 +122,7 @@ std::string Stepper::Run(uint64_t limit, const OnChange& on_change, StepCounts* 
       continue;
     }
     ++counts->changes;
+    trace_.back().outcome = PointOutcome::kDuplicate;  // until the callback knows better
     if (!on_change(counts->instructions, before.rip)) return "";
   }
   return "";

@@ -9,6 +9,7 @@
 #include "faults/check/undo_watch.h"
 #include "faults/engine/decoder.h"
 #include "faults/engine/tracee.h"
+#include "faults/report/step_record.h"
 #include "store/segment/segment.h"
 
 namespace lightning::faults {
@@ -32,6 +33,9 @@ class Stepper {
   void Resync();
   // For the callback: the words that the instruction has changed.
   std::span<const WordChange> changes() const { return changes_; }
+  // Every instruction since the beginning. For the callback: the last is the one that changed something, and gets its
+  // outcome there.
+  StepTrace& trace() { return trace_; }
 
  private:
   enum class Target { kElsewhere, kSegment, kUnknown };
@@ -54,6 +58,8 @@ class Stepper {
   std::vector<std::byte> shadow_;
   std::vector<WordChange> changes_;
   std::vector<Mapping> mappings_;
+  const ProgramRange program_;
+  StepTrace trace_;
 };
 
 }  // namespace lightning::faults
