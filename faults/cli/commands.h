@@ -14,6 +14,7 @@ int Main(int argc, char** argv);
 // Each adds its subcommand; `*command` becomes what runs when it was chosen.
 using Command = std::function<int()>;
 void AddCampaign(CLI::App& app, Command* command);
+void AddMutants(CLI::App& app, Command* command);
 void AddStep(CLI::App& app, Command* command);
 void AddKills(CLI::App& app, Command* command);
 void AddStray(CLI::App& app, Command* command);

@@ -15,6 +15,7 @@ int Main(int argc, char** argv) {
   app.require_subcommand(1);
   Command command;
   AddCampaign(app, &command);
+  AddMutants(app, &command);
   AddStep(app, &command);
   AddKills(app, &command);
   AddStray(app, &command);

@@ -6,6 +6,7 @@
 #include "faults/plan/plan_text.h"
 #include "faults/sim/crash_judge.h"
 #include "faults/sim/sim_engine.h"
+#include "store/index/object.h"
 #include "store/log/words.h"
 
 namespace lightning::faults {
@@ -131,6 +132,23 @@ TEST(SimulationTest, ALockThatIsNeverReleasedIsFound) {
   EXPECT_NE(error.find("TIMEOUT"), std::string::npos) << error;
 }
 
+// What stands in the segment is no witness of what should stand there: a byte of a value changes.
+TEST(SimulationTest, AValueThatNobodyPutIsFound) {
+  const Plan plan = Parsed("client a {\n  before {\n    put \"k\" size 100 tag 1\n  }\n  get \"k\"\n}\n");
+  for (const bool planted : {false, true}) {
+    Simulation sim(plan);
+    sim.Replace(0, [&] {
+      const Segment& segment = sim.memory().segment();
+      for (uint32_t id = 1; planted && id <= segment.geometry().objects; ++id) {
+        const ObjectFields object = ObjectFields::Read(segment.object(ObjectId{id}));
+        if (object.head.state == ObjectState::kSealed) sim.memory().data()[object.payload + 50] ^= std::byte{1};
+      }
+    });
+    const auto strategy = MakeStrategy(plan.schedule, 1, 1);
+    EXPECT_EQ(sim.Run(*strategy, nullptr).find("nobody ever put") != std::string::npos, planted);
+  }
+}
+
 // The leaving client must be done with the dead before its slot is free: its claim on them names the slot. Here b dies
 // while a leaves; c met two clients that both believed to have the central lock.
 TEST(SimulationTest, ALeavingClientsClaimOnTheDeadIsKept) {
@@ -173,6 +191,24 @@ TEST(SimEngineTest, PlansOfASeedFindNothingInTheStore) {
   for (const SimFailure& failure : engine.failures()) ADD_FAILURE() << failure.what << "\n" << PrintPlan(failure.plan);
   EXPECT_GE(engine.figures().schedules, 60u);
   EXPECT_GT(engine.figures().crashes.distinct, 1000u);
+}
+
+TEST(SimEngineTest, ASeedDoesTheSameAgainAndAnotherDoesNot) {
+  const auto points = [](uint64_t seed) {
+    SimOptions options;
+    options.seed = seed;
+    options.seconds = 1e9;
+    options.schedules = 30;
+    options.crash_states = false;
+    options.quiet = true;
+    SimEngine engine(options);
+    engine.Run();
+    return engine.figures().counts.points;
+  };
+  const uint64_t first = points(3);
+  EXPECT_GT(first, 1000u);
+  EXPECT_EQ(points(3), first);
+  EXPECT_NE(points(4), first);
 }
 
 TEST(SimEngineTest, AKindHasNoNamesAndNumbers) { EXPECT_EQ(KindOf("\"key 1\" has 12 bytes"), " has  bytes"); }
