@@ -29,7 +29,7 @@ constexpr double kBesideMutants = 60;  // the campaign's own time, when planted 
 const std::vector<std::string> kItsMutants = {"lock-before-rollback", "log-after-store", "pins-of-the-dead"};
 
 // Shares of the time.
-constexpr double kOps = 0.12, kStep = 0.46, kKills = 0.34, kStray = 0.06;
+constexpr double kOps = 0.10, kSim = 0.20, kStep = 0.36, kKills = 0.28, kStray = 0.05;
 
 void RunParts(const CampaignOptions& options, CampaignReport* report) {
   const bool whole = options.seconds == 0 && !options.mutants;
@@ -47,6 +47,8 @@ void RunParts(const CampaignOptions& options, CampaignReport* report) {
     report->kills.push_back(RunKillsPart(options.seed, isolation, budget(kKills / 2, 150), findings));
     PrintKills(report->kills.back());
   }
+  report->sim = RunSimPart(options.seed, budget(kSim, 0), findings);
+  PrintSim(report->sim);
   report->step = RunStepPart("", options.seed, Isolation::kNone, budget(kStep, 1), findings);
   PrintStep(report->step);
 }
@@ -88,7 +90,7 @@ int RunCampaign(const CampaignOptions& options) {
 void AddCampaign(CLI::App& app, Command* command) {
   auto options = std::make_shared<CampaignOptions>();
   CLI::App* campaign =
-      app.add_subcommand("campaign", "All parts: stray writes, random operations, kills, every instruction");
+      app.add_subcommand("campaign", "All parts: stray writes, random operations, real kills, simulated clients, every instruction");
   campaign
       ->add_option("--seconds", options->seconds, "How long; without it about four minutes, and each part does enough")
       ->check(CLI::PositiveNumber);

@@ -34,6 +34,15 @@ void PrintStep(const StepPart& part) {
                   Thousands(static_cast<uint64_t>(f.checked_per_second())), f.real_kills));
 }
 
+void PrintSim(const SimPart& part) {
+  if (!part.cannot_run.empty()) return Row("sim", part.seconds, "SKIPPED: " + part.cannot_run);
+  Row("sim", part.seconds,
+      fmt::format("{} operations in {} schedules of simulated clients, {} killed; {} crash states, {} distinct, each "
+                  "recovered and judged",
+                  Thousands(part.operations), Thousands(part.schedules), Thousands(part.kills),
+                  Thousands(part.crash_states), Thousands(part.distinct)));
+}
+
 void PrintOps(const OpsPart& part) {
   Row("ops", part.seconds,
       fmt::format("{} random operations against the model, {} segments ({})", Thousands(part.count), part.episodes,

@@ -17,6 +17,7 @@ int Usage(const std::string& message);
 
 // One row of the table each.
 void PrintStep(const StepPart& part);
+void PrintSim(const SimPart& part);
 void PrintOps(const OpsPart& part);
 void PrintKills(const KillsPart& part);
 void PrintStray(const StrayPart& part);

@@ -79,7 +79,7 @@ int RunStepEngine(const RunOptions& options) {
     StepEngine engine(Isolation::kNone, depth);
     const Clock::time_point begin = Clock::now();
     engine.Run(run);
-    part = {engine.figures(), SecondsSince(begin)};
+    part = {engine.figures(), engine.record(), SecondsSince(begin)};
     findings = engine.findings();
   }
   PrintStep(part);

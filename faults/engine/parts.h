@@ -51,4 +51,12 @@ struct StrayPart {
 };
 StrayPart RunStrayPart(uint64_t seed, Isolation isolation, const Budget& budget, Findings* findings);
 
+struct SimPart {
+  uint64_t operations = 0, schedules = 0, crash_states = 0, distinct = 0, kills = 0;
+  double seconds = 0, checked_per_second = 0;
+  std::string cannot_run;  // the missing fact
+};
+// Plans that follow from the seed, in the simulation: each crash state that differs is recovered and judged.
+SimPart RunSimPart(uint64_t seed, const Budget& budget, Findings* findings);
+
 }  // namespace lightning::faults

@@ -11,6 +11,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "faults/engine/parts.h"
+
 extern char** environ;
 
 namespace lightning::faults {

@@ -6,8 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "faults/engine/parts.h"
-
 namespace lightning::faults {
 
 struct SimRun {
@@ -18,12 +16,5 @@ struct SimRun {
 
 // Runs it with these arguments and --json. What it prints goes to this program's streams, or nowhere.
 SimRun RunSimulation(const std::vector<std::string>& arguments, bool show);
-
-struct SimPart {
-  uint64_t operations = 0, schedules = 0, crash_states = 0, distinct = 0, kills = 0;
-  double seconds = 0, checked_per_second = 0;
-  std::string cannot_run;  // the missing fact
-};
-SimPart RunSimPart(uint64_t seed, const Budget& budget, Findings* findings);
 
 }  // namespace lightning::faults

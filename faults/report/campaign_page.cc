@@ -24,6 +24,15 @@ std::string Summary(const CampaignReport& report) {
                             Thousands(step.instructions), Thousands(step.runs), Thousands(step.crash_states),
                             Thousands(step.distinct), Thousands(step.judged()), Thousands(step.recoveries),
                             Thousands(step.real_kills)));
+  const SimPart& sim = report.sim;
+  if (!sim.cannot_run.empty())
+    rows += Row("sim", sim.seconds, "cannot run here: " + sim.cannot_run);
+  else if (sim.seconds > 0)
+    rows += Row("sim", sim.seconds,
+                fmt::format("{} operations in {} schedules of simulated clients, {} killed; {} crash states, {} "
+                            "distinct, each recovered and judged",
+                            Thousands(sim.operations), Thousands(sim.schedules), Thousands(sim.kills),
+                            Thousands(sim.crash_states), Thousands(sim.distinct)));
   for (const KillsPart& part : report.kills)
     rows += Row("kills", part.seconds,
                 fmt::format("{} processes killed at full speed; {} operations, {} reads checked ({})",

@@ -22,6 +22,13 @@ std::string ToJson(const CampaignReport& report) {
                   {"checked_per_second", std::round(step.checked_per_second())},
                   {"runs", step.runs},
                   {"really_killed", step.real_kills}};
+  const SimPart& sim = report.sim;
+  json["sim"] = {{"operations", sim.operations},
+                 {"schedules", sim.schedules},
+                 {"crash_states", sim.crash_states},
+                 {"distinct", sim.distinct},
+                 {"kills", sim.kills}};
+  if (!sim.cannot_run.empty()) json["sim"]["cannot_run"] = sim.cannot_run;
   uint64_t count = 0, operations = 0, reads = 0;
   for (const KillsPart& part : report.kills) {
     count += part.count;

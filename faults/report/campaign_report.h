@@ -14,6 +14,7 @@ struct CampaignReport {
   uint64_t seed = 0;
   double seconds = 0;
   StepPart step;
+  SimPart sim;
   std::vector<KillsPart> kills;
   StrayPart stray;
   OpsPart ops;

@@ -29,12 +29,16 @@ void AddOthers(const CampaignReport& report, std::vector<Case>* cases) {
   double kills = 0;
   for (const KillsPart& part : report.kills) kills += part.seconds;
   if (kills > 0) cases->push_back({"kills", "kills", kills, "", {}});
+  if (report.sim.seconds > 0 || !report.sim.cannot_run.empty())
+    cases->push_back({"sim", "sim", report.sim.seconds, report.sim.cannot_run, {}});
   if (report.ops.seconds > 0) cases->push_back({"ops", "ops", report.ops.seconds, "", {}});
   if (report.stray.seconds > 0 || !report.stray.cannot_run.empty())
     cases->push_back({"stray", "stray", report.stray.seconds, report.stray.cannot_run, {}});
   for (const MutantResult& mutant : report.mutants) {
     Case its{"mutants", mutant.name, mutant.seconds, "", {}};
-    if (!mutant.caught)
+    if (mutant.cannot_run)
+      its.skipped = mutant.error;
+    else if (!mutant.caught)
       its.failures.push_back(fmt::format("{}\nagain: lightning-faults mutants --only {}",
                                          mutant.error.empty() ? "the planted bug was not caught" : mutant.error,
                                          mutant.name));
@@ -74,7 +78,7 @@ std::string ToJunit(const CampaignReport& report) {
   AddFindings(report, &cases);
   std::string suites;
   size_t all_failed = 0;
-  for (const char* suite : {"step", "kills", "ops", "stray", "mutants"}) {
+  for (const char* suite : {"step", "sim", "kills", "ops", "stray", "mutants"}) {
     std::string text;
     size_t tests = 0, failed = 0, skipped = 0;
     double seconds = 0;

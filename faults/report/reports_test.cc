@@ -65,7 +65,9 @@ TEST(Reports, ThePageShowsAFailureWithItsCommand) {
 TEST(Reports, AMissedMutantIsAFailureInBoth) {
   CampaignReport report;
   report.with_mutants = true;
-  report.mutants.push_back({"log-after-store", "2", false, "", 3, "", ""});
+  MutantResult missed;
+  missed.name = "log-after-store";
+  report.mutants.push_back(missed);
   EXPECT_TRUE(Has(ToJunit(report), "mutants --only log-after-store</failure>"));
   EXPECT_TRUE(Has(ToPage(report, {}, {}), "1 planted bugs not caught"));
 }
