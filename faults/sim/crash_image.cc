@@ -16,11 +16,15 @@ uint64_t Mix(uint64_t offset, uint64_t word) {
 
 }  // namespace
 
-CrashImage::CrashImage(const Geometry& geometry, const WordMap& words)
-    : words_(words), geometry_(geometry), memory_(geometry) {}
+CrashImage::CrashImage(const Geometry& geometry, const WordMap& words, const std::byte* fresh)
+    : words_(words), geometry_(geometry), memory_(geometry), fresh_(fresh), dirty_(geometry.size) {
+  memory_.Load(fresh);
+}
 
-void CrashImage::Load(const std::byte* memory) {
-  memory_.Load(memory);
+void CrashImage::Load(const std::byte* memory, const DirtyPages& changed) {
+  dirty_.Copy(fresh_, memory_.data());
+  dirty_.Clear();
+  changed.Copy(memory, memory_.data(), &dirty_);
   journal_.clear();
   marks_ = 0;
   hashing_ = true;
@@ -62,22 +66,14 @@ uint64_t CrashImage::Share(uint64_t offset, const WordInfo& info, uint64_t word)
   return Mix(offset, word);
 }
 
-bool CrashImage::WriteWord(uint64_t offset, uint64_t word) {
-  uint64_t* const place = Place(offset);
-  const uint64_t before = *place;
-  if (before == word) return false;
-  if (marks_ != 0) journal_.push_back({offset, before});
-  if (!hashing_) {
-    *place = word;
-    return true;
-  }
+bool CrashImage::WriteHashed(uint64_t offset, uint64_t before, uint64_t word) {
   const WordInfo& info = words_.At(offset);
   uint64_t change = Share(offset, info, before) ^ Share(offset, info, word);
   // Entries come under the count, or leave it.
   const uint64_t low = std::min(before, word), high = std::max(before, word);
   if (info.kind == WordKind::kLogCount) change ^= HashOfLog(info.slot, low, high);
   if (info.kind == WordKind::kHeldCount) change ^= HashOfHeld(info.slot, low, high);
-  *place = word;
+  *Place(offset) = word;
   hash_ ^= change;
   return change != 0;
 }
@@ -103,12 +99,6 @@ bool CrashImage::WriteBytes(uint64_t offset, const std::byte* bytes, uint64_t si
     size -= some;
   }
   return changed;
-}
-
-uint64_t CrashImage::Read(uint64_t offset, uint32_t size) const {
-  uint64_t value = 0;
-  memcpy(&value, segment().bytes(offset), size);
-  return value;
 }
 
 void CrashImage::RollBack(const Mark& mark) {

@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "faults/sim/dirty_pages.h"
 #include "faults/sim/words.h"
 #include "faults/target/segments.h"
 
@@ -16,15 +17,21 @@ namespace lightning::faults {
 
 class CrashImage {
  public:
-  CrashImage(const Geometry& geometry, const WordMap& words);
+  // `fresh`: what every Load() begins with; it outlives this.
+  CrashImage(const Geometry& geometry, const WordMap& words, const std::byte* fresh);
 
-  // From now on, the same bytes as `memory`; the hash begins anew.
-  void Load(const std::byte* memory);
+  // From now on, the same bytes as `memory`, which differs from the fresh ones in these pages alone; the hash begins
+  // anew.
+  void Load(const std::byte* memory, const DirtyPages& changed);
 
   // A store of 4 or 8 bytes. True when the state, as recovery sees it, is another now.
   bool Write(uint64_t offset, uint32_t size, uint64_t value);
   bool WriteBytes(uint64_t offset, const std::byte* bytes, uint64_t size);
-  uint64_t Read(uint64_t offset, uint32_t size) const;
+  uint64_t Read(uint64_t offset, uint32_t size) const {
+    uint64_t value = 0;
+    memcpy(&value, segment().bytes(offset), size);
+    return value;
+  }
 
   // Equal for two images since the same Load() exactly when all words that recovery may look at are equal (but for
   // collisions of 64 bits). An undo entry beyond its log's count, say, is no such word.
@@ -54,7 +61,17 @@ class CrashImage {
   };
 
   uint64_t* Place(uint64_t offset) { return reinterpret_cast<uint64_t*>(memory_.data() + offset); }
-  bool WriteWord(uint64_t offset, uint64_t word);
+  bool WriteWord(uint64_t offset, uint64_t word) {
+    uint64_t* const place = Place(offset);
+    const uint64_t before = *place;
+    if (before == word) return false;
+    dirty_.Mark(offset);
+    if (marks_ != 0) journal_.push_back({offset, before});
+    if (hashing_) return WriteHashed(offset, before, word);
+    *place = word;
+    return true;
+  }
+  bool WriteHashed(uint64_t offset, uint64_t before, uint64_t word);
   // What the words from index `from` to `to` of a client's log, or of its list of locks, add to the hash.
   uint64_t HashOfLog(SlotIndex slot, uint64_t from, uint64_t to) const;
   uint64_t HashOfHeld(SlotIndex slot, uint64_t from, uint64_t to) const;
@@ -64,6 +81,8 @@ class CrashImage {
   const WordMap& words_;
   const Geometry geometry_;
   MemorySegment memory_;
+  const std::byte* const fresh_;
+  DirtyPages dirty_;  // where this differs from the fresh ones
   uint64_t hash_ = 0;
   bool hashing_ = true;
   size_t marks_ = 0;

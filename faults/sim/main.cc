@@ -27,7 +27,9 @@ struct Arguments {
 // Smaller, if that can be had in the time.
 SimFailure Smaller(const Arguments& arguments, const SimFailure& failure) {
   if (arguments.minimise <= 0) return failure;
-  const TryPlan attempt = [&](const Plan& plan) { return FailsAlike(plan, failure.kind, arguments.sim); };
+  SimOptions alike = arguments.sim;
+  alike.crash_states = failure.crash_states;
+  const TryPlan attempt = [&](const Plan& plan) { return FailsAlike(plan, failure.kind, alike); };
   return Minimise(failure, attempt, arguments.minimise);
 }
 
@@ -42,7 +44,7 @@ std::string Keep(const Arguments& arguments, const SimFailure& first) {
   const nlohmann::json verdict = {{"engine", "sim"},
                                   {"class", failure.kind},
                                   {"what", failure.what},
-                                  {"crash_states", arguments.sim.crash_states},
+                                  {"crash_states", failure.crash_states},
                                   {"depth", arguments.sim.depth}};
   std::ofstream(folder + "/verdict.json") << verdict.dump(2) << "\n";
   return folder;
@@ -50,16 +52,13 @@ std::string Keep(const Arguments& arguments, const SimFailure& first) {
 
 int Report(const Arguments& arguments, const SimEngine& engine) {
   const SimFigures& f = engine.figures();
-  const double seconds = f.seconds > 0 ? f.seconds : 1;
-  const auto a_second = [&](uint64_t count) { return static_cast<double>(count) / seconds; };
   const uint64_t crash_states = f.counts.crash_states + f.crashes.states;
   fmt::print(
-      "sim    {:6.1f} s  {} operations in {} schedules of {} plans ({:.0f} operations, {:.0f} points a second); {} "
-      "crash "
+      "sim    {:6.1f} s  {} operations in {} schedules of {} plans ({:.0f} a second where nobody dies); {} crash "
       "states ({:.0f} a second), {} of them distinct, each recovered and judged ({:.0f} a second of checking); {} "
       "killed\n",
-      f.seconds, f.counts.operations, f.schedules, f.plans, a_second(f.counts.operations), a_second(f.counts.points),
-      crash_states, a_second(crash_states), f.crashes.distinct,
+      f.seconds, f.counts.operations, f.schedules, f.plans, f.operations_per_second(), crash_states,
+      f.crash_states_per_second(), f.crashes.distinct,
       f.crashes.seconds > 0 ? static_cast<double>(f.crashes.distinct) / f.crashes.seconds : 0, f.counts.kills);
   nlohmann::json report = {
       {"engine", "sim"},
@@ -67,13 +66,14 @@ int Report(const Arguments& arguments, const SimEngine& engine) {
       {"seconds", f.seconds},
       {"failures", nlohmann::json::array()},
       {"operations", f.counts.operations},
-      {"operations_per_second", a_second(f.counts.operations)},
+      {"operations_per_second", f.operations_per_second()},
       {"points", f.counts.points},
+      {"points_per_second", f.seconds > 0 ? static_cast<double>(f.counts.points) / f.seconds : 0},
       {"plans", f.plans},
       {"schedules", f.schedules},
       {"kills", f.counts.kills},
       {"crash_states", crash_states},
-      {"crash_states_per_second", a_second(crash_states)},
+      {"crash_states_per_second", f.crash_states_per_second()},
       {"distinct", f.crashes.distinct},
       {"distinct_by_depth", {f.crashes.by_depth[0], f.crashes.by_depth[1], f.crashes.by_depth[2]}},
       {"checked_per_second", f.crashes.seconds > 0 ? static_cast<double>(f.crashes.distinct) / f.crashes.seconds : 0},

@@ -124,7 +124,7 @@ std::optional<SimFailure> FailsAlike(const Plan& plan, const std::string& kind, 
     schedule.strategy = Schedule::kRandom;
     schedule.percent = percent;
     schedule.steps.clear();
-    if (std::optional<SimFailure> failure = fails(schedule, 15)) return failure;
+    if (std::optional<SimFailure> failure = fails(schedule, options.crash_states ? 15 : 300)) return failure;
   }
   return std::nullopt;
 }

@@ -15,7 +15,10 @@ namespace {
 
 constexpr unsigned kPatience = 60;  // seconds; a run takes milliseconds
 // Schedules of a plan that follows from the seed; one that is given is tried for as long as there is time.
-constexpr uint64_t kSchedulesOfAPlan = 20, kSchedulesExhaustive = 100;
+constexpr uint64_t kSchedulesWithCrashStates = 5, kSchedules = 100;
+// Of so many plans the first has its crash states looked at, and the other kinds take turns: about half of the time
+// each. Counted, not timed, so that a number of schedules is the same plans on every machine.
+constexpr uint64_t kRound = 41;
 
 double Seconds() { return std::chrono::duration<double>(Clock::now().time_since_epoch()).count(); }
 
@@ -32,10 +35,27 @@ std::string KindOf(const std::string& what) {
   return kind;
 }
 
+double SimFigures::operations_per_second() const {
+  const auto plain = static_cast<size_t>(RunKind::kInterleavingsWithoutKills);
+  if (kind_seconds[plain] > 0) return static_cast<double>(kind_operations[plain]) / kind_seconds[plain];
+  return seconds > 0 ? static_cast<double>(counts.operations) / seconds : 0;
+}
+
+double SimFigures::crash_states_per_second() const {
+  const double looking = kind_seconds[static_cast<size_t>(RunKind::kCrashStates)];
+  return looking > 0 ? static_cast<double>(counts.crash_states + crashes.states) / looking : 0;
+}
+
 bool SimEngine::Over() const {
   if (!failures_.empty()) return true;
   if (options_.schedules != 0 && figures_.schedules >= options_.schedules) return true;
   return Seconds() - began_ >= options_.seconds;
+}
+
+RunKind SimEngine::KindOfRun(uint64_t number) const {
+  const bool kills = options_.plan ? !options_.plan->kills.empty() : options_.kills;
+  if (options_.crash_states && (options_.plan || number % kRound == 1)) return RunKind::kCrashStates;
+  return kills && (options_.plan || number % 2 == 0) ? RunKind::kInterleavings : RunKind::kInterleavingsWithoutKills;
 }
 
 Plan SimEngine::NextPlan(uint64_t number) const {
@@ -46,8 +66,9 @@ Plan SimEngine::NextPlan(uint64_t number) const {
   shape.clients = static_cast<uint32_t>(random.Between(2, 4));
   shape.operations = options_.operations != 0 ? options_.operations : static_cast<uint32_t>(random.Between(1, 6));
   shape.keys = static_cast<uint32_t>(random.Between(1, 4));
-  shape.kills = options_.kills ? static_cast<uint32_t>(random.Below(3)) : 0;
-  shape.stops = options_.kills && random.Percent(20) ? 1 : 0;
+  const bool kills = options_.kills && KindOfRun(number) != RunKind::kInterleavingsWithoutKills;
+  shape.kills = kills ? static_cast<uint32_t>(random.Below(3)) : 0;
+  shape.stops = kills && random.Percent(20) ? 1 : 0;
   shape.killed_recoverers = shape.kills != 0 && random.Percent(30) ? 1 : 0;
   shape.eviction = random.Percent(10);
   shape.events = random.Percent(25);
@@ -84,11 +105,12 @@ std::string SimEngine::RunOnce(Simulation& sim, Strategy& strategy, CrashJudge* 
   return error;
 }
 
-void SimEngine::Note(const Plan& plan, const Simulation& sim, const std::string& what) {
+void SimEngine::Note(const Plan& plan, const Simulation& sim, RunKind kind, const std::string& what) {
   SimFailure failure;
   failure.what = what;
   failure.kind = KindOf(what);
   failure.plan = plan;
+  failure.crash_states = kind == RunKind::kCrashStates;
   failure.plan.schedule.strategy = Schedule::kReplay;
   failure.plan.schedule.steps = sim.TurnsSoFar();
   failures_.push_back(std::move(failure));
@@ -96,16 +118,20 @@ void SimEngine::Note(const Plan& plan, const Simulation& sim, const std::string&
 
 void SimEngine::RunPlan(const Plan& plan, uint64_t number) {
   ++figures_.plans;
+  const RunKind kind = KindOfRun(number);
+  const double began = Seconds();
   auto sim = std::make_unique<Simulation>(plan);
   CrashJudge judge(options_.depth, options_.nested_share);
   const auto strategy =
       MakeStrategy(plan.schedule, static_cast<uint32_t>(plan.clients.size()), MixSeeds(plan.seed, number));
-  uint64_t most = plan.schedule.strategy == Schedule::kExhaustive ? kSchedulesExhaustive : kSchedulesOfAPlan;
+  uint64_t most = kind == RunKind::kCrashStates && plan.schedule.strategy != Schedule::kExhaustive
+                      ? kSchedulesWithCrashStates
+                      : kSchedules;
   if (options_.plan) most = ~uint64_t{0};
   bool more = true;
   for (uint64_t i = 0; i < most && more && !Over(); ++i) {
     bool died = false;
-    CrashJudge* const observer = options_.crash_states ? &judge : nullptr;
+    CrashJudge* const observer = kind == RunKind::kCrashStates ? &judge : nullptr;
     std::string error = RunOnce(*sim, *strategy, observer, &died);
     ++figures_.schedules;
     if (error.empty() && options_.twice) {
@@ -122,7 +148,7 @@ void SimEngine::RunPlan(const Plan& plan, uint64_t number) {
     } else if (!died) {
       more = strategy->End(sim->points(), sim->turns());
     }
-    if (!error.empty()) Note(plan, *sim, error);
+    if (!error.empty()) Note(plan, *sim, kind, error);
     // After an assertion its clients are somewhere in the middle.
     if (died) static_cast<void>(sim.release());
     if (died) break;
@@ -132,8 +158,13 @@ void SimEngine::RunPlan(const Plan& plan, uint64_t number) {
   figures_.crashes.distinct += crashes.distinct;
   figures_.crashes.seconds += crashes.seconds;
   for (size_t i = 0; i < std::size(crashes.by_depth); ++i) figures_.crashes.by_depth[i] += crashes.by_depth[i];
-  if (sim == nullptr) return;
-  const SimCounts& counts = sim->counts();
+  if (sim != nullptr) AddCounts(*sim, kind);
+  figures_.kind_seconds[static_cast<size_t>(kind)] += Seconds() - began;
+}
+
+void SimEngine::AddCounts(const Simulation& sim, RunKind kind) {
+  const SimCounts& counts = sim.counts();
+  figures_.kind_operations[static_cast<size_t>(kind)] += counts.operations;
   figures_.counts.operations += counts.operations;
   figures_.counts.points += counts.points;
   figures_.counts.turns += counts.turns;

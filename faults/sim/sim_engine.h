@@ -27,15 +27,28 @@ struct SimOptions {
 };
 
 struct SimFailure {
-  std::string what, kind;  // one sentence; the same without its names and numbers
-  Plan plan;               // replays it
+  std::string what, kind;    // one sentence; the same without its names and numbers
+  Plan plan;                 // replays it
+  bool crash_states = true;  // whether those were looked at
 };
+
+// What a run is for: to look at everybody's death at each store, or to see many interleavings, which are a thousand
+// times as quick when nobody looks.
+enum class RunKind : uint8_t { kCrashStates, kInterleavings, kInterleavingsWithoutKills };
 
 struct SimFigures {
   SimCounts counts;
   uint64_t plans = 0, schedules = 0;
   CrashCounts crashes;
   double seconds = 0;
+  // Of the runs of each kind.
+  double kind_seconds[3] = {};
+  uint64_t kind_operations[3] = {};
+
+  // Runs in which nobody is killed and no crash state looked at; where there were none, all runs.
+  double operations_per_second() const;
+  // Of the runs that looked at them.
+  double crash_states_per_second() const;
 };
 
 class SimEngine {
@@ -46,11 +59,13 @@ class SimEngine {
   const std::vector<SimFailure>& failures() const { return failures_; }
 
  private:
+  RunKind KindOfRun(uint64_t number) const;
   Plan NextPlan(uint64_t number) const;
   void RunPlan(const Plan& plan, uint64_t number);
+  void AddCounts(const Simulation& sim, RunKind kind);
   // What is wrong with one run, or "". After an assertion failed, `sim` must not be touched again.
   std::string RunOnce(Simulation& sim, Strategy& strategy, CrashJudge* judge, bool* died);
-  void Note(const Plan& plan, const Simulation& sim, const std::string& what);
+  void Note(const Plan& plan, const Simulation& sim, RunKind kind, const std::string& what);
   bool Over() const;
 
   const SimOptions options_;

@@ -87,9 +87,10 @@ Simulation::Simulation(const Plan& plan)
       record_(catalogue_),
       memory_(options_),
       words_(memory_.segment(), plan.segment.eviction != Eviction::kNone),
-      image_(memory_.segment().geometry(), words_),
+      fresh_(memory_.data(), memory_.data() + memory_.segment().geometry().size),
+      dirty_(memory_.segment().geometry().size),
+      image_(memory_.segment().geometry(), words_, fresh_.data()),
       stored_(memory_.segment().geometry().size / 8) {
-  fresh_.assign(memory_.data(), memory_.data() + memory_.segment().geometry().size);
   for (const PlanClient& client : plan.clients) AddRunner(client.name);
   for (const PlanRecoverer& recoverer : plan.recoverers) {
     if (FindRunner(recoverer.client) == nullptr) AddRunner(recoverer.client);
@@ -104,9 +105,7 @@ Simulation::~Simulation() {
 }
 
 void Simulation::AddRunner(const std::string& name) {
-  runners_.push_back(std::make_unique<Runner>());
-  runners_.back()->name = name;
-  runners_.back()->buffer.reserve(plan_.schedule.buffer + 1);
+  runners_.push_back(std::make_unique<Runner>(name, plan_.schedule.buffer));
 }
 
 Simulation::Runner* Simulation::FindRunner(const std::string& name) {
@@ -124,7 +123,7 @@ void Simulation::Reset(Runner& runner) {
   runner.slot = -1;
   runner.pid = ++pids_;
   runner.word = nullptr;
-  runner.buffer.clear();
+  runner.buffer.Clear();
   runner.payload_size = 0;
   runner.triggers.clear();
   runner.stopped_until = 0;
@@ -166,7 +165,8 @@ void Simulation::Begin() {
   for (const auto& runner : runners_) Reset(*runner);
   pids_ = 0;
   for (const auto& runner : runners_) runner->pid = ++pids_;
-  memcpy(memory_.data(), fresh_.data(), fresh_.size());
+  dirty_.Copy(fresh_.data(), memory_.data());
+  dirty_.Clear();
   record_.Clear();
   if (plan_.segment.eviction != Eviction::kNone) record_.KeysMayVanish();
   error_.clear();
@@ -324,10 +324,12 @@ std::vector<ScheduleStep> Simulation::TurnsSoFar() const {
 
 std::string Simulation::Run(Strategy& strategy, CrashObserver* observer) {
   Begin();
+  // Stores are seen from the first to the last, so that the next run knows what to begin anew.
+  SetSharedMemoryHooks(this, nullptr);
   std::string error = Before();
   if (error.empty()) error = error_;
   if (!error.empty()) return error;
-  image_.Load(memory_.data());
+  image_.Load(memory_.data(), dirty_);
   SetSharedMemoryHooks(this, this);
   scheduled_ = true;
   observed_ = observer != nullptr;
@@ -339,11 +341,12 @@ std::string Simulation::Run(Strategy& strategy, CrashObserver* observer) {
   turns_.resize(turns);
   for (const auto& runner : runners_) Drain(*runner);
   scheduled_ = false;
-  SetSharedMemoryHooks(nullptr, nullptr);
+  SetSharedMemoryHooks(this, nullptr);
   counts_.points += points_;
   points_ = points;
   for (const auto& runner : runners_) counts_.operations += runner->actor != nullptr ? runner->actor->operations() : 0;
   if (error_.empty()) error_ = JudgeEnd();
+  SetSharedMemoryHooks(nullptr, nullptr);
   return error_;
 }
 

@@ -18,6 +18,7 @@
 #include "faults/sim/crash_image.h"
 #include "faults/sim/fiber.h"
 #include "faults/sim/record.h"
+#include "faults/sim/store_buffer.h"
 #include "faults/sim/strategy.h"
 #include "faults/sim/words.h"
 #include "faults/target/segments.h"
@@ -68,11 +69,6 @@ class Simulation final : private SharedMemoryHooks, private Stage {
   class SimKernel;
   enum class Life : uint8_t { kReady, kWaiting, kStopped, kDone, kDead };
 
-  struct BufferedStore {
-    uint64_t offset;
-    uint64_t value;
-    uint32_t size;
-  };
   struct Trigger {
     Moment at;
     enum { kKill, kStop } what;
@@ -80,6 +76,8 @@ class Simulation final : private SharedMemoryHooks, private Stage {
   };
   // One client: of the plan, or a recoverer that comes later.
   struct Runner {
+    Runner(std::string its_name, uint32_t buffer_size) : name(std::move(its_name)), buffer(buffer_size) {}
+
     std::string name;
     Life life = Life::kReady;
     std::function<void()> body;  // instead of the plan's
@@ -90,7 +88,7 @@ class Simulation final : private SharedMemoryHooks, private Stage {
     int slot = -1;  // that it has announced
     Nanoseconds wake{0};
     const void* word = nullptr;  // that it waits for
-    std::vector<BufferedStore> buffer;
+    StoreBuffer buffer;
     uint64_t payload = 0, payload_size = 0;  // being written in place
     std::vector<Trigger> triggers;
     uint64_t counts[12] = {};    // by Moment::Unit
@@ -143,7 +141,11 @@ class Simulation final : private SharedMemoryHooks, private Stage {
   void Drain(Runner& runner, size_t keep = 0);
   void FinishPayload(Runner& runner);
   void CheckUndo(uint64_t offset, const WordInfo& info, uint64_t value);
-  void Count(Moment::Unit unit);
+  // Its kills and stops are all that asks for the counts.
+  void Count(Moment::Unit unit) {
+    if (!current_->triggers.empty()) CountMoment(unit);
+  }
+  void CountMoment(Moment::Unit unit);
   void CountStore(uint64_t offset, const WordInfo& info, uint64_t before, uint64_t value);
   uint64_t OffsetOf(const void* place) const { return memory_.segment().OffsetOf(place); }
   uint64_t Raw(uint64_t offset, uint32_t size) const;
@@ -154,8 +156,9 @@ class Simulation final : private SharedMemoryHooks, private Stage {
   Record record_;
   MemorySegment memory_;
   const WordMap words_;
+  const std::vector<std::byte> fresh_;  // the segment as it is made
+  DirtyPages dirty_;                    // where memory_ differs from that
   CrashImage image_;
-  std::vector<std::byte> fresh_;                  // the segment as it is made
   std::vector<std::unique_ptr<Runner>> runners_;  // the plan's clients, then recoverers, then the judge
   uint32_t movers_ = 0;                           // of these the first so many move
   uint64_t pids_ = 0;

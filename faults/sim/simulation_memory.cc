@@ -27,7 +27,6 @@ uint64_t Simulation::Raw(uint64_t offset, uint32_t size) const {
 // from one before the next access that others do see. So those are no points; every store is a crash point all the
 // same.
 void Simulation::Point(uint64_t offset) {
-  if (!scheduled_) return;
   Runner& runner = *current_;
   if (runner.payload_size != 0) FinishPayload(runner);
   const WordInfo& info = words_.At(offset);
@@ -54,10 +53,9 @@ void Simulation::Point(uint64_t offset) {
   Count(Moment::kPoint);
 }
 
-void Simulation::Count(Moment::Unit unit) {
+void Simulation::CountMoment(Moment::Unit unit) {
   Runner& runner = *current_;
   const uint64_t count = ++runner.counts[unit];
-  if (runner.triggers.empty()) return;
   for (const Trigger& trigger : runner.triggers) {
     if (trigger.at.unit != unit || trigger.at.number != count) continue;
     if (trigger.what == Trigger::kKill) {
@@ -73,6 +71,7 @@ void Simulation::Count(Moment::Unit unit) {
 }
 
 void Simulation::CountStore(uint64_t, const WordInfo& info, uint64_t before, uint64_t value) {
+  if (current_->triggers.empty()) return;
   switch (info.kind) {
     case WordKind::kLogOld:
       Count(Moment::kLogEntry);
@@ -126,7 +125,6 @@ void Simulation::CheckUndo(uint64_t offset, const WordInfo& info, uint64_t value
 
 // A store has happened as far as its own client can tell.
 void Simulation::Retire(uint64_t offset, uint32_t size, uint64_t value) {
-  if (!scheduled_) return;
   const WordInfo& info = words_.At(offset);
   CheckUndo(offset, info, value);
   const uint64_t before = image_.Read(offset, size);
@@ -142,6 +140,7 @@ void Simulation::Retire(uint64_t offset, uint32_t size, uint64_t value) {
 }
 
 void Simulation::Commit(const BufferedStore& store) {
+  dirty_.Mark(store.offset);
   std::byte* const place = memory_.data() + store.offset;
   if (store.size == 8) {
     memcpy(place, &store.value, 8);
@@ -151,10 +150,7 @@ void Simulation::Commit(const BufferedStore& store) {
 }
 
 void Simulation::Drain(Runner& runner, size_t keep) {
-  if (runner.buffer.size() <= keep) return;
-  const size_t count = runner.buffer.size() - keep;
-  for (size_t i = 0; i < count; ++i) Commit(runner.buffer[i]);
-  runner.buffer.erase(runner.buffer.begin(), runner.buffer.begin() + static_cast<std::ptrdiff_t>(count));
+  while (runner.buffer.size() > keep) Commit(runner.buffer.Pop());
 }
 
 void Simulation::FinishPayload(Runner& runner) {
@@ -168,10 +164,7 @@ void Simulation::FinishPayload(Runner& runner) {
 uint64_t Simulation::Load(const void* place, uint32_t size) {
   const uint64_t offset = OffsetOf(place);
   Point(offset);
-  const std::vector<BufferedStore>& buffer = current_->buffer;
-  for (size_t i = buffer.size(); i-- > 0;) {
-    if (buffer[i].offset == offset) return buffer[i].value;
-  }
+  if (const BufferedStore* const own = current_->buffer.Find(offset)) return own->value;
   const uint64_t value = Raw(offset, size);
   trace_ = Mixed(trace_, offset ^ value << 20);
   return value;
@@ -179,27 +172,30 @@ uint64_t Simulation::Load(const void* place, uint32_t size) {
 
 void Simulation::Store(void* place, uint32_t size, uint64_t value) {
   const uint64_t offset = OffsetOf(place);
+  if (!scheduled_) return Commit({offset, value, size});
   Point(offset);
   Runner& runner = *current_;
   if (plan_.schedule.memory == Memory::kSc || plan_.schedule.buffer == 0) {
     Commit({offset, value, size});
   } else {
     if (runner.buffer.size() >= plan_.schedule.buffer) Drain(runner, plan_.schedule.buffer - 1);
-    runner.buffer.push_back({offset, value, size});
+    runner.buffer.Push({offset, value, size});
   }
   Retire(offset, size, value);
 }
 
 uint64_t Simulation::LockedBegin(const void* place, uint32_t size, uint64_t* offset) {
   *offset = OffsetOf(place);
-  Point(*offset);
-  Drain(*current_);
+  if (scheduled_) {
+    Point(*offset);
+    Drain(*current_);
+  }
   return Raw(*offset, size);
 }
 
 void Simulation::LockedStore(uint64_t offset, uint32_t size, uint64_t value) {
   Commit({offset, value, size});
-  Retire(offset, size, value);
+  if (scheduled_) Retire(offset, size, value);
 }
 
 uint64_t Simulation::Exchange(void* place, uint32_t size, uint64_t value) {
@@ -231,8 +227,9 @@ void Simulation::Fence() {
 void Simulation::Payload(void* place, uint64_t size) {
   const uint64_t offset = OffsetOf(place);
   if (offset >= memory_.segment().geometry().size) return;  // a private buffer
-  Point(offset);
+  dirty_.Mark(offset, size);
   if (!scheduled_) return;
+  Point(offset);
   Drain(*current_);
   current_->payload = offset;
   current_->payload_size = size;

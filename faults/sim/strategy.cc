@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 
 #include "store/segment/segment.h"
 
@@ -55,22 +56,26 @@ class RandomWalk final : public Strategy {
     uint64_t from = others != 0 ? others : situation.ready;
     if (from == 0 || random_.Percent(5)) from |= situation.waiting;
     turn.client = From(from);
-    // The length of a run of points none of which is a switch: geometric.
-    turn.points = 1;
-    const uint64_t limit = 10'000;
-    while (turn.points < limit && !random_.Percent(percent_)) ++turn.points;
+    turn.points = Length();
     if (buffers_ && situation.buffered != 0) turn.held = static_cast<uint32_t>(random_.Below(situation.buffered + 1));
     return turn;
   }
   bool End(uint64_t, const std::vector<ScheduleStep>&) override { return true; }
 
  private:
+  // Of a run of points none of which is a switch: geometric, by inversion.
+  uint64_t Length() {
+    if (percent_ >= 100) return 1;
+    const double u = static_cast<double>((random_.Next() >> 11) + 1) * 0x1p-53;
+    return 1 + static_cast<uint64_t>(std::min(10'000.0, std::log(u) * per_log_));
+  }
   uint32_t From(uint64_t set) {
     uint64_t skip = random_.Below(static_cast<uint64_t>(std::popcount(set)));
     for (; skip != 0; --skip) set &= set - 1;
     return static_cast<uint32_t>(std::countr_zero(set));
   }
   const uint32_t percent_;
+  const double per_log_ = percent_ >= 100 ? 0 : 1 / std::log(1 - percent_ / 100.0);
   const bool buffers_;
   Random random_;
 };
