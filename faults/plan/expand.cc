@@ -37,6 +37,8 @@ class Expander {
   Expander(uint64_t seed, const PlanShape& shape) : shape_(shape), random_(MixSeeds(seed, 11)) {
     plan_.seed = seed;
     plan_.engine = shape.engine;
+    constexpr std::array<uint32_t, 4> kTastes = {0, 1, 1, 6};
+    for (uint32_t& taste : tastes_) taste = shape.swarm ? kTastes[random_.Below(kTastes.size())] : 1;
   }
 
   Plan Expand() {
@@ -141,13 +143,16 @@ class Expander {
   }
 
   Action PickAction(const Hand& hand) {
+    const auto weight = [&](size_t i) {
+      return MakesSense(kWeights[i].action, hand) ? kWeights[i].weight * tastes_[i] : 0;
+    };
     uint32_t total = 0;
-    for (const ActionWeight& its : kWeights) total += MakesSense(its.action, hand) ? its.weight : 0;
+    for (size_t i = 0; i < kWeights.size(); ++i) total += weight(i);
+    if (total == 0) return hand.attached ? Action::kPut : Action::kAttach;
     uint64_t at = random_.Below(total);
-    for (const ActionWeight& its : kWeights) {
-      if (!MakesSense(its.action, hand)) continue;
-      if (at < its.weight) return its.action;
-      at -= its.weight;
+    for (size_t i = 0; i < kWeights.size(); ++i) {
+      if (at < weight(i)) return kWeights[i].action;
+      at -= weight(i);
     }
     return Action::kPut;
   }
@@ -286,6 +291,7 @@ class Expander {
 
   const PlanShape shape_;
   Random random_;
+  std::array<uint32_t, kWeights.size()> tastes_{};
   Plan plan_;
   std::vector<std::string> keys_;
   std::map<std::string, std::set<std::pair<uint64_t, uint32_t>>> shapes_;

@@ -18,6 +18,9 @@ struct PlanShape {
   uint32_t killed_recoverers = 0;  // a last one, who lives, comes after them
   bool eviction = false;           // a heap so small that puts evict
   bool events = false;             // somebody subscribes
+  // Each plan has its own taste for operations, some of which it leaves out: what takes many of one kind is then met
+  // (swarm testing: Groce, Zhang, Eide, Chen, Regehr, ISSTA 2012).
+  bool swarm = false;
 };
 
 // The same plan for the same seed and shape, on every machine. Each program makes sense by itself: seal and abort come

@@ -72,6 +72,7 @@ Plan SimEngine::NextPlan(uint64_t number) const {
   shape.killed_recoverers = shape.kills != 0 && random.Percent(30) ? 1 : 0;
   shape.eviction = random.Percent(10);
   shape.events = random.Percent(25);
+  shape.swarm = random.Percent(60);
   Plan plan = ExpandPlan(seed, shape);
   Schedule& schedule = plan.schedule;
   schedule = Schedule{};
