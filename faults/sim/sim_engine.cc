@@ -16,7 +16,7 @@ namespace {
 constexpr unsigned kPatience = 60;  // seconds; a run takes milliseconds
 // Schedules of a plan that follows from the seed; one that is given is tried for as long as there is time.
 constexpr uint64_t kSchedulesWithCrashStates = 5, kSchedules = 100;
-// Of so many plans the first has its crash states looked at, and the other kinds take turns: about half of the time
+// Of so many plans the middle one has its crash states looked at, and the other kinds take turns: about half of the time
 // each. Counted, not timed, so that a number of schedules is the same plans on every machine.
 constexpr uint64_t kRound = 41;
 
@@ -54,7 +54,7 @@ bool SimEngine::Over() const {
 
 RunKind SimEngine::KindOfRun(uint64_t number) const {
   const bool kills = options_.plan ? !options_.plan->kills.empty() : options_.kills;
-  if (options_.crash_states && (options_.plan || number % kRound == 1)) return RunKind::kCrashStates;
+  if (options_.crash_states && (options_.plan || number % kRound == kRound / 2)) return RunKind::kCrashStates;
   return kills && (options_.plan || number % 2 == 0) ? RunKind::kInterleavings : RunKind::kInterleavingsWithoutKills;
 }
 

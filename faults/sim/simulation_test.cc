@@ -199,13 +199,13 @@ TEST(SimEngineTest, PlansOfASeedFindNothingInTheStore) {
   SimOptions options;
   options.seed = 11;
   options.seconds = 1e9;
-  options.schedules = 60;
+  options.schedules = 2000;
   options.quiet = true;
   options.twice = true;
   SimEngine engine(options);
   engine.Run();
   for (const SimFailure& failure : engine.failures()) ADD_FAILURE() << failure.what << "\n" << PrintPlan(failure.plan);
-  EXPECT_GE(engine.figures().schedules, 60u);
+  EXPECT_GE(engine.figures().schedules, 2000u);
   EXPECT_GT(engine.figures().crashes.distinct, 1000u);
 }
 
