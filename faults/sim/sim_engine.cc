@@ -16,8 +16,8 @@ namespace {
 constexpr unsigned kPatience = 60;  // seconds; a run takes milliseconds
 // Schedules of a plan that follows from the seed; one that is given is tried for as long as there is time.
 constexpr uint64_t kSchedulesWithCrashStates = 5, kSchedules = 100;
-// Of so many plans the middle one has its crash states looked at, and the other kinds take turns: about half of the time
-// each. Counted, not timed, so that a number of schedules is the same plans on every machine.
+// Of so many plans the middle one has its crash states looked at, and the other kinds take turns: about half of the
+// time each. Counted, not timed, so that a number of schedules is the same plans on every machine.
 constexpr uint64_t kRound = 41;
 
 double Seconds() { return std::chrono::duration<double>(Clock::now().time_since_epoch()).count(); }
