@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "faults/cli/commands.h"
+#include "faults/cli/keep.h"
 #include "faults/cli/mutants_command.h"
 #include "faults/cli/output.h"
 #include "faults/cli/report_files.h"
@@ -20,6 +21,7 @@ struct CampaignOptions {
   uint64_t seed = 1;
   std::string json;
   ReportFiles files;
+  KeepOptions keep;
   bool mutants = false, verbose = false, quiet = false;
 };
 
@@ -47,10 +49,11 @@ void RunParts(const CampaignOptions& options, CampaignReport* report) {
     report->kills.push_back(RunKillsPart(options.seed, isolation, budget(kKills / 2, 150), findings));
     PrintKills(report->kills.back());
   }
-  report->sim = RunSimPart(options.seed, budget(kSim, 0), findings);
+  report->sim = RunSimPart(options.seed, budget(kSim, 0), findings, SimArguments(options.keep));
   PrintSim(report->sim);
   report->step = RunStepPart("", options.seed, Isolation::kNone, budget(kStep, 1), findings);
   PrintStep(report->step);
+  KeepFindings(options.keep, report->step.failed, Isolation::kNone, options.seed, findings);
 }
 
 int RunCampaign(const CampaignOptions& options) {
@@ -89,14 +92,15 @@ int RunCampaign(const CampaignOptions& options) {
 
 void AddCampaign(CLI::App& app, Command* command) {
   auto options = std::make_shared<CampaignOptions>();
-  CLI::App* campaign =
-      app.add_subcommand("campaign", "All parts: stray writes, random operations, real kills, simulated clients, every instruction");
+  CLI::App* campaign = app.add_subcommand(
+      "campaign", "All parts: stray writes, random operations, real kills, simulated clients, every instruction");
   campaign
       ->add_option("--seconds", options->seconds, "How long; without it about four minutes, and each part does enough")
       ->check(CLI::PositiveNumber);
   campaign->add_option("--seed", options->seed, "What everything follows from");
   campaign->add_option("--json", options->json, "Writes the figures to this file");
   AddReportOptions(campaign, &options->files);
+  AddKeepOptions(campaign, &options->keep);
   campaign->add_flag("--mutants", options->mutants,
                      "Afterwards: plant known bugs in copies of the sources, and catch them");
   campaign->add_flag("--verbose", options->verbose, "Prints the JSON object too");

@@ -21,7 +21,8 @@ void AddStray(CLI::App& app, Command* command);
 void AddOps(CLI::App& app, Command* command);
 void AddCoverage(CLI::App& app, Command* command);
 void AddPlan(CLI::App& app, Command* command);
-void AddRun(CLI::App& app, Command* command);  // and replay
+void AddRun(CLI::App& app, Command* command);
+void AddReplay(CLI::App& app, Command* command);  // and pack
 void AddCheckHistory(CLI::App& app, Command* command);
 void AddMakeHistory(CLI::App& app, Command* command);
 

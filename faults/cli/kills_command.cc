@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "faults/cli/commands.h"
+#include "faults/cli/keep.h"
 #include "faults/cli/output.h"
 #include "faults/engine/parts.h"
 #include "store/gate/process_key.h"
@@ -13,6 +14,7 @@ struct KillsOptions {
   uint64_t seed = 1;
   double seconds = 30;
   bool quiet = false;
+  KeepOptions keep;
 };
 
 int RunKills(const KillsOptions& options) {
@@ -27,7 +29,7 @@ int RunKills(const KillsOptions& options) {
   budget.seconds = options.seconds;
   budget.quiet = options.quiet;
   PrintKills(RunKillsPart(options.seed, isolation, budget, &findings));
-  return PrintFindings(findings);
+  return KeepAndPrint(options.keep, options.seed, &findings);
 }
 
 }  // namespace
@@ -39,6 +41,7 @@ void AddKills(CLI::App& app, Command* command) {
                     "Who does what and who is killed when; the scheduler's part stays its own");
   kills->add_option("--mode", options->mode, "Isolation: none, mprotect, hidden, keys");
   kills->add_option("--seconds", options->seconds, "How long");
+  AddKeepOptions(kills, &options->keep);
   kills->add_flag("--quiet", options->quiet, "No progress");
   kills->footer("Example: lightning-faults kills --seconds 60 --mode mprotect");
   kills->callback([=] { *command = [=] { return RunKills(*options); }; });

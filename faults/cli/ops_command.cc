@@ -3,6 +3,7 @@
 #include <array>
 
 #include "faults/cli/commands.h"
+#include "faults/cli/keep.h"
 #include "faults/cli/output.h"
 #include "faults/engine/sequences.h"
 #include "store/gate/process_key.h"
@@ -16,6 +17,7 @@ struct OpsOptions {
   std::vector<uint64_t> only;
   double seconds = 30;
   bool quiet = false;
+  KeepOptions keep;
 };
 
 int RunOps(const OpsOptions& options) {
@@ -33,7 +35,7 @@ int RunOps(const OpsOptions& options) {
     budget.quiet = options.quiet;
     const OpsPart part = RunOpsPart(options.seed, options.over, budget, &findings);
     PrintOps(part);
-    return PrintFindings(findings);
+    return KeepAndPrint(options.keep, options.seed, &findings);
   }
   Findings findings;
   for (uint64_t episode = 0; episode < std::max<uint64_t>(1, options.episodes) && findings.empty(); ++episode) {
@@ -49,7 +51,7 @@ int RunOps(const OpsOptions& options) {
                         fmt::format("operation {} of seed {}: {}", result.failed_at, sequence.seed, result.error),
                         CommandOf(sequence)});
   }
-  return PrintFindings(findings);
+  return KeepAndPrint(options.keep, options.seed, &findings);
 }
 
 }  // namespace
@@ -63,6 +65,7 @@ void AddOps(CLI::App& app, Command* command) {
   ops->add_option("--episodes", options->episodes, "This many segments instead of a time");
   ops->add_option("--operations", options->operations, "Operations on each segment, with --episodes");
   ops->add_option("--only", options->only, "Only these operations of the first segment, by number")->delimiter(',');
+  AddKeepOptions(ops, &options->keep);
   ops->add_flag("--quiet", options->quiet, "No progress");
   ops->footer("Example: lightning-faults ops --seed 7 --over memory --episodes 1 --operations 10000");
   ops->callback([=] { *command = [=] { return RunOps(*options); }; });

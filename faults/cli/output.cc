@@ -14,6 +14,8 @@ void Row(const char* part, double seconds, const std::string& text) {
   fmt::print("{:<7}{:>6.1f} s  {}\n", part, seconds, text);
 }
 
+Findings last_findings;
+
 }  // namespace
 
 int Usage(const std::string& message) {
@@ -63,7 +65,10 @@ void PrintStray(const StrayPart& part) {
                   Thousands(part.fired), part.landed, part.control_fired, part.control_landed, part.modes));
 }
 
+const Findings& LastFindings() { return last_findings; }
+
 int PrintFindings(const Findings& findings) {
+  last_findings = findings;
   fflush(stdout);
   for (const Finding& finding : findings)
     fmt::print("FOUND  {}: {}\n       again: {}\n", finding.part, finding.what, finding.reproduce);

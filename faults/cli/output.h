@@ -24,5 +24,7 @@ void PrintStray(const StrayPart& part);
 
 // The findings, each with the command that shows it again; the exit status.
 int PrintFindings(const Findings& findings);
+// What it printed last.
+const Findings& LastFindings();
 
 }  // namespace lightning::faults

@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "faults/cli/commands.h"
+#include "faults/cli/keep.h"
 #include "faults/cli/output.h"
 #include "faults/cli/report_files.h"
 #include "faults/engine/parts.h"
@@ -13,24 +14,27 @@ namespace lightning::faults {
 namespace {
 
 struct StepOptions {
-  std::string op, plan, client, mode = "none", path;
+  std::string op, plan, client, mode = "none", path, victim;
   uint64_t seed = 1;
   std::vector<uint64_t> at;
   double seconds = 30;
-  bool kill = false, list = false, quiet = false;
+  bool kill = false, list = false, quiet = false, twice = false;
   StepDepth depth{.depth = 2};
   ReportFiles files;
+  KeepOptions keep;
 };
 
-// The same files as those of a campaign, with this part alone.
+// The same files as those of a campaign, with this part alone; what it found is kept and printed. The exit status.
 int Report(const StepOptions& options, Isolation isolation, StepPart part, Findings findings) {
+  KeepFindings(options.keep, part.failed, isolation, options.seed, &findings);
   CampaignReport report;
   report.isolation = IsolationName(isolation);
   report.seed = options.seed;
   report.seconds = part.seconds;
   report.step = std::move(part);
   report.findings = std::move(findings);
-  return WriteReports(options.files, report);
+  if (const int status = WriteReports(options.files, report); status != kWell) return status;
+  return PrintFindings(report.findings);
 }
 
 // Whatever is to be stepped once; the exit status when it cannot be.
@@ -49,20 +53,20 @@ int StepOnce(const StepOptions& options, Isolation isolation) {
   StepRun run;
   if (const int status = FindRun(options, &run); status != kWell) return status;
   StepEngine engine(isolation, options.depth);
+  engine.set_twice(options.twice);
   const Clock::time_point begin = Clock::now();
   bool exact = true;
   if (options.at.empty()) {
     engine.Run(run);
-    PrintStep({engine.figures(), {}, SecondsSince(begin)});
+    PrintStep({engine.figures(), {}, SecondsSince(begin), {}});
   } else if (options.kill) {
     engine.KillAt(run, options.at[0]);
   } else {
     engine.RunTo(run, options.at, &exact);
   }
-  const StepPart part{engine.figures(), engine.record(), SecondsSince(begin)};
-  if (const int status = Report(options, isolation, part, engine.findings()); status != kWell) return status;
   if (!exact) fmt::print(stderr, "an instruction of --at changed nothing; the next that did was judged\n");
-  return PrintFindings(engine.findings());
+  return Report(options, isolation, {engine.figures(), engine.record(), SecondsSince(begin), engine.failed()},
+                engine.findings());
 }
 
 int RunStep(const StepOptions& options) {
@@ -77,16 +81,17 @@ int RunStep(const StepOptions& options) {
     return Usage("no such operation: " + options.op + " (see --list)");
   if (!options.op.empty() && !options.plan.empty()) return Usage("--op and --plan exclude each other");
   if (!options.at.empty() && options.op.empty() && options.plan.empty()) return Usage("--at needs --op or --plan");
+  if (options.twice && !options.at.empty()) return Usage("--twice is for whole runs, without --at");
+  if (!options.victim.empty()) SetVictimProgram(options.victim);
   if (options.kill && options.at.size() != 1) return Usage("--kill needs --at with one instruction");
   if (!options.at.empty() || !options.plan.empty()) return StepOnce(options, isolation);
   Findings findings;
   Budget budget;
   budget.seconds = options.seconds;
   budget.quiet = options.quiet;
-  const StepPart part = RunStepPart(options.op, options.seed, isolation, budget, &findings, options.depth);
+  StepPart part = RunStepPart(options.op, options.seed, isolation, budget, &findings, options.depth, options.twice);
   PrintStep(part);
-  if (const int status = Report(options, isolation, part, findings); status != kWell) return status;
-  return PrintFindings(findings);
+  return Report(options, isolation, std::move(part), std::move(findings));
 }
 
 }  // namespace
@@ -110,6 +115,9 @@ void AddStep(CLI::App& app, Command* command) {
   step->add_option("--mode", options->mode, "Isolation of the client that is stepped: none, mprotect, hidden, keys");
   step->add_option("--seconds", options->seconds, "How long; without --at");
   AddReportOptions(step, &options->files);
+  AddKeepOptions(step, &options->keep);
+  step->add_flag("--twice", options->twice, "Do each run twice: it must do the same");
+  step->add_option("--victim", options->victim)->group("");  // for tests: a program with a bug planted in it
   step->add_flag("--list", options->list, "Names the operations");
   step->add_flag("--quiet", options->quiet, "No progress");
   step->footer(

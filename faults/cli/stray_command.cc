@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "faults/cli/commands.h"
+#include "faults/cli/keep.h"
 #include "faults/cli/output.h"
 #include "faults/engine/parts.h"
 #include "store/gate/process_key.h"
@@ -13,6 +14,7 @@ struct StrayOptions {
   uint64_t seed = 1;
   double seconds = 5;
   bool quiet = false;
+  KeepOptions keep;
 };
 
 int RunStray(const StrayOptions& options) {
@@ -29,7 +31,7 @@ int RunStray(const StrayOptions& options) {
   budget.seconds = options.seconds;
   budget.quiet = options.quiet;
   PrintStray(RunStrayPart(options.seed, isolation, budget, &findings));
-  return PrintFindings(findings);
+  return KeepAndPrint(options.keep, options.seed, &findings);
 }
 
 }  // namespace
@@ -40,6 +42,7 @@ void AddStray(CLI::App& app, Command* command) {
   stray->add_option("--seed", options->seed, "Where they go");
   stray->add_option("--mode", options->mode, "Isolation: keys, mprotect; auto: both, as far as the machine has them");
   stray->add_option("--seconds", options->seconds, "How long");
+  AddKeepOptions(stray, &options->keep);
   stray->add_flag("--quiet", options->quiet, "No progress");
   stray->footer("Example: lightning-faults stray --seconds 10 --mode mprotect");
   stray->callback([=] { *command = [=] { return RunStray(*options); }; });

@@ -1,6 +1,7 @@
 // The parts of a campaign: each works for a while and says what it did and found.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,11 +22,13 @@ struct StepPart {
   StepFigures figures;
   StepRecord record;
   double seconds = 0;
+  std::optional<StepFailed> failed = {};
 };
 // All operations (or one), round after round with other seeds; a sample of points is killed for real as well. With
 // `depth`, recoveries inside recoveries are stepped for a quarter of the operations in each round, or for the one.
+// `twice`: every run must repeat itself.
 StepPart RunStepPart(const std::string& only, uint64_t seed, Isolation isolation, const Budget& budget,
-                     Findings* findings, const StepDepth& depth = {.depth = 2});
+                     Findings* findings, const StepDepth& depth = {.depth = 2}, bool twice = false);
 
 struct OpsPart {
   uint64_t count = 0, episodes = 0;
@@ -57,6 +60,7 @@ struct SimPart {
   std::string cannot_run;  // the missing fact
 };
 // Plans that follow from the seed, in the simulation: each crash state that differs is recovered and judged.
-SimPart RunSimPart(uint64_t seed, const Budget& budget, Findings* findings);
+// `more`: further arguments of lightning-faults-sim.
+SimPart RunSimPart(uint64_t seed, const Budget& budget, Findings* findings, const std::vector<std::string>& more = {});
 
 }  // namespace lightning::faults

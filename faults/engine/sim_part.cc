@@ -78,10 +78,11 @@ SimRun RunSimulation(const std::vector<std::string>& arguments, bool show) {
   return run;
 }
 
-SimPart RunSimPart(uint64_t seed, const Budget& budget, Findings* findings) {
+SimPart RunSimPart(uint64_t seed, const Budget& budget, Findings* findings, const std::vector<std::string>& more) {
   std::vector<std::string> arguments = {"--seed", std::to_string(seed), "--seconds",
                                         fmt::format("{:.3f}", budget.seconds)};
   if (budget.quiet) arguments.emplace_back("--quiet");
+  arguments.insert(arguments.end(), more.begin(), more.end());
   const SimRun run = RunSimulation(arguments, /*show=*/false);
   SimPart part;
   if (run.status == 77) {
@@ -100,7 +101,7 @@ SimPart RunSimPart(uint64_t seed, const Budget& budget, Findings* findings) {
   part.seconds = run.report.value("seconds", 0.0);
   part.checked_per_second = run.report.value("checked_per_second", 0.0);
   for (const nlohmann::json& failure : run.report["failures"])
-    findings->push_back({"sim", failure.value("what", ""), failure.value("replay", "")});
+    findings->push_back({"sim", failure.value("what", ""), failure.value("replay", ""), failure.value("class", "")});
   return part;
 }
 

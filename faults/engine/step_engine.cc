@@ -6,6 +6,7 @@
 #include <xxhash.h>
 
 #include "faults/engine/step_scene.h"
+#include "faults/report/failure_folder.h"
 #include "faults/report/progress.h"
 #include "faults/report/source_line.h"
 
@@ -37,7 +38,9 @@ void StepEngine::Report(const StepRun& run, const std::string& what, const std::
   finding.what = fmt::format("{}, {}{}{}: {}", run.title, places, where.empty() ? "" : " in ", where, what);
   finding.reproduce = fmt::format("{} --at {}", run.command, numbers);
   if (isolation_ != Isolation::kNone) finding.reproduce += fmt::format(" --mode {}", IsolationName(isolation_));
+  finding.kind = FailureClass(what);
   findings_.push_back(std::move(finding));
+  if (!failed_) failed_ = {run, at, what};
 }
 
 // One distinct state of the operation; false when it is a finding.
@@ -127,6 +130,7 @@ void StepEngine::Run(const StepRun& run) {
   figures_.crash_states += scene.counts.changes;
   last_instructions_ = scene.counts.instructions;
   StepTrace& trace = scene.stepper->trace();
+  if (twice_ && error.empty() && findings_.empty()) error = RunAgain(run, trace);
   if (!error.empty() && !trace.empty()) trace.back().outcome = PointOutcome::kFailed;
   record_.AddRun(run.title, run.command, std::move(trace), SecondsSince(run_begin));
   if (!error.empty()) return Report(run, error, {scene.counts.instructions}, "");
@@ -140,6 +144,7 @@ void StepEngine::RunTo(const StepRun& run, const std::vector<uint64_t>& at, bool
   ++figures_.runs;
   *exact = true;
   std::string error = Prepare(scene, run.plan);
+  if (error.empty()) BeginEvidence(*scene.stepper);
   if (!error.empty() || at[0] == 0) {
     if (!error.empty()) Report(run, error, {0}, "");
     return;
@@ -150,7 +155,9 @@ void StepEngine::RunTo(const StepRun& run, const std::vector<uint64_t>& at, bool
     judged = true;
     *exact = instruction == at[0];
     ++figures_.distinct;
-    if (Judge(scene, run, instruction, address) && at.size() > 1) {
+    const bool well = Judge(scene, run, instruction, address);
+    if (!well) Capture(scene, scene.file->segment(), *scene.stepper, *scene.victim);
+    if (well && at.size() > 1) {
       const Segment& segment = scene.file->segment();
       RecoverTo(scene, run, at, 1, Image(segment.view(), segment.view() + segment.geometry().size), exact);
     }
@@ -162,6 +169,7 @@ void StepEngine::RunTo(const StepRun& run, const std::vector<uint64_t>& at, bool
   record_.Fold(scene.stepper->trace(), /*judged=*/false, /*last_judged=*/true);
   // Nothing changed from there on: then it is the end that was judged.
   if (!judged) *exact = scene.counts.instructions == at[0];
+  if (!error.empty()) Capture(scene, scene.file->segment(), *scene.stepper, *scene.victim);
   if (!error.empty()) return Report(run, error, {scene.counts.instructions}, "");
   if (!judged && scene.victim->Finish() != 0)
     Report(run, "the client did not end well", {scene.counts.instructions}, "");
@@ -177,28 +185,58 @@ std::string StepEngine::JudgeSurvivor(Scene& scene) {
   return "no client of the plan lives on";
 }
 
+std::string StepEngine::StepUpTo(Scene& scene, uint64_t limit) {
+  const size_t operations = scene.plan.clients[SteppedClient(scene.plan)].operations.size();
+  for (size_t i = 0; i < operations; ++i) {
+    std::string error = scene.checker->Begin(scene.file->segment().view(), scene.outcomes->Next());
+    if (!error.empty()) return error;
+    scene.stepper->Resync();
+    error = scene.stepper->Run(
+        limit, [](uint64_t, uint64_t) { return true; }, &scene.counts, &scene.ended);
+    // The last one may be over too: then it stands behind its end.
+    if (!error.empty() || scene.counts.instructions >= limit || i + 1 == operations) return error;
+    error = EndOperation(scene, i, operations);
+    if (!error.empty()) return error;
+  }
+  return "";
+}
+
+std::string StepEngine::RunAgain(const StepRun& run, const StepTrace& first) {
+  Scene scene;
+  ++figures_.runs;
+  std::string error = Prepare(scene, run.plan);
+  if (error.empty()) error = StepUpTo(scene, first.size() + kTooManyInstructions);
+  figures_.instructions += scene.counts.instructions;
+  if (!error.empty()) return "the second time: " + error;
+  const StepTrace& second = scene.stepper->trace();
+  const auto same = [](const StepPoint& a, const StepPoint& b) {
+    const bool changed = a.outcome != PointOutcome::kUnchanged, again = b.outcome != PointOutcome::kUnchanged;
+    return a.address == b.address && changed == again;
+  };
+  const auto [one, two] = std::mismatch(first.begin(), first.end(), second.begin(), second.end(), same);
+  if (one == first.end() && two == second.end()) return "";
+  return fmt::format(
+      "the harness is not deterministic: the second time, instruction {} was another (of {} the first time, {} the "
+      "second)",
+      one - first.begin() + 1, first.size(), second.size());
+}
+
 void StepEngine::KillAt(const StepRun& run, uint64_t at) {
   Scene scene;
   std::string error = Prepare(scene, run.plan);
-  const size_t operations = error.empty() ? run.plan.clients[SteppedClient(run.plan)].operations.size() : 0;
-  for (size_t i = 0; i < operations && error.empty(); ++i) {
-    error = scene.checker->Begin(scene.file->segment().view(), scene.outcomes->Next());
-    if (!error.empty()) break;
-    scene.stepper->Resync();
-    error = scene.stepper->Run(
-        at, [](uint64_t, uint64_t) { return true; }, &scene.counts, &scene.ended);
-    if (!error.empty() || scene.counts.instructions >= at) break;
-    // The last one is over too: then it is killed behind its end.
-    if (i + 1 < operations) error = EndOperation(scene, i, operations);
-  }
+  if (error.empty()) BeginEvidence(*scene.stepper);
+  if (error.empty()) error = StepUpTo(scene, at);
   figures_.instructions += scene.counts.instructions;
   if (scene.stepper) record_.Fold(scene.stepper->trace(), /*judged=*/false, /*last_judged=*/true);
+  // Before the survivors change it.
+  if (scene.stepper) Capture(scene, scene.file->segment(), *scene.stepper, *scene.victim);
   if (scene.victim != nullptr) scene.victim->Kill();
   ++figures_.real_kills;
   if (error.empty()) error = JudgeSurvivor(scene);
   if (error.empty()) return;
   Report(run, "really killed: " + error, {at}, "");
   findings_.back().reproduce += " --kill";
+  failed_->killed = true;
 }
 
 }  // namespace lightning::faults

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <unordered_set>
 #include <vector>
@@ -18,6 +19,8 @@
 
 namespace lightning::faults {
 
+class Stepper;
+
 // What is stepped, and how a report names it.
 struct StepRun {
   Plan plan;
@@ -26,6 +29,20 @@ struct StepRun {
 };
 // REQUIRES: IsStepName(name).
 StepRun NamedRun(const std::string& name, uint64_t seed);
+
+// Where and how a run failed.
+struct StepFailed {
+  StepRun run;
+  std::vector<uint64_t> at;  // instructions of the client, of its recoverer, and so on; {0}: before the first
+  std::string problem;
+  bool killed = false;  // found by KillAt
+};
+
+// What there is to say about a failure once its place is known.
+struct StepEvidence {
+  std::vector<std::byte> before, after;  // the segment at the death; recovered by a fresh client, as far as that came
+  std::string trace;                     // the last instructions, and all that changed the segment
+};
 
 struct StepDepth {
   uint32_t depth = 0;    // recoveries inside recoveries that are stepped; 0: none
@@ -68,7 +85,18 @@ class StepEngine {
   // Kills the real process after `at` instructions; the client that lives on recovers the real file.
   void KillAt(const StepRun& run, uint64_t at);
 
+  // The process in which the failure happened, stopped right before the last instruction of `at`, and the name of its
+  // segment's file. The process may be let go; it does not outlive the call.
+  using Show = std::function<std::string(Tracee& process, const std::string& path)>;
+  // What `show` returned, or why it could not be called.
+  std::string StopAt(const StepRun& run, const std::vector<uint64_t>& at, const Show& show);
+
   void set_depth(const StepDepth& depth) { depth_ = depth; }
+  // RunTo and KillAt fill it when they fail. It outlives the engine.
+  void set_evidence(StepEvidence* evidence) { evidence_ = evidence; }
+  // Run() does everything twice; a second time that differs is a finding.
+  void set_twice(bool twice) { twice_ = twice; }
+  const std::optional<StepFailed>& failed() const { return failed_; }
 
   const StepFigures& figures() const { return figures_; }
   const Findings& findings() const { return findings_; }
@@ -109,6 +137,16 @@ class StepEngine {
                  bool* exact);
 
   std::string JudgeSurvivor(Scene& scene);
+  // Up to instruction `limit` of the stepped client, judging nothing. An error text, or "".
+  std::string StepUpTo(Scene& scene, uint64_t limit);
+  // Once only: the client again, from the beginning; the first place where it does something else, or "".
+  std::string RunAgain(const StepRun& run, const StepTrace& first);
+
+  // step_evidence.cc.
+  void BeginEvidence(Stepper& stepper);
+  void Capture(Scene& scene, const Segment& segment, Stepper& stepper, const Tracee& process);
+  std::string StopRecovererAt(Scene& scene, const std::vector<uint64_t>& at, size_t level, const Image& image,
+                              const Show& show);
   static uint64_t HashState(const Segment& segment);
   void Report(const StepRun& run, const std::string& what, const std::vector<uint64_t>& at, const std::string& where);
 
@@ -119,6 +157,9 @@ class StepEngine {
   StepRecord record_;
   Random random_{1};
   uint64_t last_instructions_ = 0;
+  std::optional<StepFailed> failed_;
+  StepEvidence* evidence_ = nullptr;
+  bool twice_ = false;
 };
 
 }  // namespace lightning::faults

@@ -7,9 +7,10 @@
 namespace lightning::faults {
 
 StepPart RunStepPart(const std::string& only, uint64_t seed, Isolation isolation, const Budget& budget,
-                     Findings* findings, const StepDepth& depth) {
+                     Findings* findings, const StepDepth& depth, bool twice) {
   StepPart part;
   StepEngine engine(isolation, depth);
+  engine.set_twice(twice);
   Progress progress("step ", budget.quiet);
   const Clock::time_point begin = Clock::now();
   Random random(MixSeeds(seed, 77));
@@ -42,6 +43,7 @@ StepPart RunStepPart(const std::string& only, uint64_t seed, Isolation isolation
   }
   part.figures = engine.figures();
   part.record = engine.record();
+  part.failed = engine.failed();
   part.seconds = SecondsSince(begin);
   findings->insert(findings->end(), engine.findings().begin(), engine.findings().end());
   return part;

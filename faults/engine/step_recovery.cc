@@ -121,6 +121,7 @@ void StepEngine::RecoverTo(Scene& scene, const StepRun& run, const std::vector<u
     Recoverer recoverer;
     std::string error = StartRecoverer(scene, recoverer, image);
     if (!error.empty()) return Report(run, error, here, "");
+    BeginEvidence(*recoverer.stepper);
     const Segment& segment = recoverer.file->segment();
     auto on_change = [&](uint64_t instruction, uint64_t address) {
       if (instruction < at[level]) return true;
@@ -128,6 +129,7 @@ void StepEngine::RecoverTo(Scene& scene, const StepRun& run, const std::vector<u
       std::string problem = UncoveredStore(segment, recoverer.stepper->changes());
       if (problem.empty()) problem = scene.checker->Check(segment.view(), /*thorough=*/false);
       if (!problem.empty()) Report(run, problem, here, SourceLine(recoverer.process.pid(), address));
+      if (!problem.empty()) Capture(scene, segment, *recoverer.stepper, recoverer.process);
       if (problem.empty()) next.assign(segment.view(), segment.view() + segment.geometry().size);
       return false;
     };
@@ -135,6 +137,7 @@ void StepEngine::RecoverTo(Scene& scene, const StepRun& run, const std::vector<u
     bool ended = false;
     error = StepWhole(recoverer.process, *recoverer.stepper, on_change, &counts, &ended);
     if (error.empty() && ended) error = scene.checker->Check(segment.view(), /*thorough=*/false);
+    if (!error.empty()) Capture(scene, segment, *recoverer.stepper, recoverer.process);
     if (!error.empty()) return Report(run, error, here, "");
   }
   if (!next.empty() && at.size() > level + 1) RecoverTo(scene, run, at, level + 1, next, exact);

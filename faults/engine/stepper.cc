@@ -101,6 +101,13 @@ bool Stepper::LookAfter(const Instruction& instruction, const user_regs_struct& 
   return changed;
 }
 
+std::vector<uint64_t> Stepper::RecentAddresses() const {
+  std::vector<uint64_t> addresses;
+  const size_t end = trace_.size();
+  for (size_t at = end - std::min(end, kRecent); at < end; ++at) addresses.push_back(recent_[at % kRecent]);
+  return addresses;
+}
+
 std::string Stepper::Run(uint64_t limit, const OnChange& on_change, StepCounts* counts, bool* ended) {
   *ended = false;
   std::string error;
@@ -114,6 +121,7 @@ std::string Stepper::Run(uint64_t limit, const OnChange& on_change, StepCounts* 
     error = tracee_.Step();
     if (!error.empty()) return error;
     ++counts->instructions;
+    recent_[trace_.size() % kRecent] = before.rip;
     trace_.push_back({program_.OffsetOf(before.rip), PointOutcome::kUnchanged});
     const bool changed = LookAfter(instruction, before);
     if (!changed) {
@@ -122,6 +130,9 @@ std::string Stepper::Run(uint64_t limit, const OnChange& on_change, StepCounts* 
       continue;
     }
     ++counts->changes;
+    if (keep_changes_) {
+      for (const WordChange& change : changes_) kept_changes_.push_back({counts->instructions, before.rip, change});
+    }
     trace_.back().outcome = PointOutcome::kDuplicate;  // until the callback knows better
     if (!on_change(counts->instructions, before.rip)) return "";
   }

@@ -33,6 +33,16 @@ class Stepper {
   void Resync();
   // For the callback: the words that the instruction has changed.
   std::span<const WordChange> changes() const { return changes_; }
+  // For the report of a failure: from here on, keep what each instruction changed.
+  struct Change {
+    uint64_t instruction = 0, address = 0;
+    WordChange word;
+  };
+  void KeepChanges() { keep_changes_ = true; }
+  const std::vector<Change>& kept_changes() const { return kept_changes_; }
+  // The addresses of the last instructions, the oldest first; at most kRecent.
+  static constexpr size_t kRecent = 256;
+  std::vector<uint64_t> RecentAddresses() const;
   // Every instruction since the beginning. For the callback: the last is the one that changed something, and gets its
   // outcome there.
   StepTrace& trace() { return trace_; }
@@ -60,6 +70,9 @@ class Stepper {
   std::vector<Mapping> mappings_;
   const ProgramRange program_;
   StepTrace trace_;
+  std::vector<uint64_t> recent_ = std::vector<uint64_t>(kRecent);  // by the instruction's place in the trace
+  bool keep_changes_ = false;
+  std::vector<Change> kept_changes_;
 };
 
 }  // namespace lightning::faults

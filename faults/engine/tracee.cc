@@ -15,7 +15,7 @@ namespace lightning::faults {
 namespace {
 
 std::string& Program() {
-  static std::string program = "/proc/self/exe";
+  static std::string program = kOwnProgram;
   return program;
 }
 
@@ -100,6 +100,10 @@ int Tracee::Finish() {
   }
   pid_ = -1;
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+std::string Tracee::Release() {
+  return ptrace(PTRACE_DETACH, pid_, nullptr, SIGSTOP) == 0 ? "" : fmt::format("ptrace: {}", strerror(errno));
 }
 
 void Tracee::Kill() {

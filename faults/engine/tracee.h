@@ -26,6 +26,9 @@ class Tracee {
   const user_regs_struct& registers() const { return registers_; }
   // Lets it go on to its end; its exit status, or -1.
   int Finish();
+  // Lets go of it where it stands, stopped as by SIGSTOP: a debugger may attach. Only Kill() is of use afterwards. An
+  // error text, or "".
+  std::string Release();
   // SIGKILL, and waits until it is gone.
   void Kill();
   pid_t pid() const { return pid_; }
@@ -38,6 +41,7 @@ class Tracee {
 };
 
 // The program that Tracee starts for a victim: lightning-faults itself, or what a test has put in its place.
+inline constexpr const char* kOwnProgram = "/proc/self/exe";
 const std::string& VictimProgram();
 void SetVictimProgram(const std::string& path);
 

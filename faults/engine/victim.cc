@@ -1,6 +1,7 @@
 #include "faults/engine/victim.h"
 
 #include <fmt/format.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -36,7 +37,10 @@ std::string PlanFile::Write(const Plan& plan) {
   return file ? "" : "writing " + path_;
 }
 
-void RunVictim(const std::string& plan_file, const std::string& client, const std::string& path, Isolation isolation) {
+void RunVictim(const std::string& plan_file, const std::string& client, const std::string& path, Isolation isolation,
+               const PlantedBug& planted) {
+  // A debugger is no ancestor of this process; where only ancestors may look into one (Yama), it may all the same.
+  prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
   std::ifstream file(plan_file, std::ios::binary);
   std::ostringstream text;
   text << file.rdbuf();
@@ -55,6 +59,7 @@ void RunVictim(const std::string& plan_file, const std::string& client, const st
   if (!status.ok()) Fail(status.ToString());
   for (size_t i = 0; i < its->operations.size(); ++i) {
     Marker(Code::kOk);
+    if (planted) planted(its->operations[i]);
     Marker(runner.Do(i));
     runner.Settle(i);
   }

@@ -2,6 +2,7 @@
 // comes before, and then stops at a marker before and after each operation.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "faults/plan/plan.h"
@@ -27,7 +28,9 @@ class PlanFile {
 
 // Never returns to the caller's program: ends the process with 0 when all operations were done, whatever they answered,
 // else with 3 after a line on standard error. At each marker after an operation, rax holds its code.
+// `planted`, for tests of the harness: a bug that is met just before each operation.
+using PlantedBug = std::function<void(const PlanOperation& operation)>;
 [[noreturn]] void RunVictim(const std::string& plan_file, const std::string& client, const std::string& path,
-                            Isolation isolation);
+                            Isolation isolation, const PlantedBug& planted = nullptr);
 
 }  // namespace lightning::faults

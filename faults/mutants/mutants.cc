@@ -256,8 +256,8 @@ void MutantLab::RunPart(const Part& part, MutantResult* result) const {
   command.insert(command.end(), part.begin() + (sim ? 1 : 0), part.end());
   for (const std::string& more : {std::string("--seed"), fmt::format("{}", seed_), std::string("--quiet")})
     command.push_back(more);
-  if (sim)
-    command.insert(command.end(), {"--minimise", "0", "--folder", fmt::format("{}/failures/{}", lab_, result->name)});
+  // The question is whether it is found; a smaller plan says no more about that.
+  command.insert(command.end(), {"--folder", fmt::format("{}/failures/{}", lab_, result->name), "--minimise", "0"});
   const std::string log = fmt::format("{}/{}.{}.log", lab_, result->name, part[0]);
   const RunOutcome outcome = RunFor(command, log, SecondsOf(part) + kGrace);
   result->seconds += outcome.seconds;

@@ -10,6 +10,7 @@ struct Finding {
   std::string part;       // step, kills, stray, ops
   std::string what;       // one sentence
   std::string reproduce;  // one command
+  std::string kind = {};  // its class (failure_folder.h); empty: that of `what`
 };
 using Findings = std::vector<Finding>;
 

@@ -72,25 +72,38 @@ std::string Places(Dwfl_Module* module, uint64_t address) {
 
 }  // namespace
 
-std::string SourceLine(pid_t process, uint64_t address) {
+SourceLines::SourceLines(pid_t process) {
   static const Dwfl_Callbacks kCallbacks = {
       .find_elf = dwfl_linux_proc_find_elf,
       .find_debuginfo = dwfl_standard_find_debuginfo,
       .section_address = nullptr,
       .debuginfo_path = nullptr,
   };
-  Dwfl* dwfl = dwfl_begin(&kCallbacks);
-  if (dwfl == nullptr) return fmt::format("{:#x}", address);
-  std::string result = fmt::format("{:#x}", address);
-  if (dwfl_linux_proc_report(dwfl, process) == 0 && dwfl_report_end(dwfl, nullptr, nullptr) == 0) {
-    Dwfl_Module* module = dwfl_addrmodule(dwfl, address);
-    const char* name = module == nullptr ? nullptr : dwfl_module_addrname(module, address);
-    if (name != nullptr) result = Demangled(name);
-    const std::string places = module == nullptr ? "" : Places(module, address);
-    if (!places.empty()) result += fmt::format(" ({})", places);
-  }
-  dwfl_end(dwfl);
-  return result;
+  dwfl_ = dwfl_begin(&kCallbacks);
+  if (dwfl_ == nullptr) return;
+  if (dwfl_linux_proc_report(dwfl_, process) == 0 && dwfl_report_end(dwfl_, nullptr, nullptr) == 0) return;
+  dwfl_end(dwfl_);
+  dwfl_ = nullptr;
 }
+
+SourceLines::~SourceLines() {
+  if (dwfl_ != nullptr) dwfl_end(dwfl_);
+}
+
+const std::string& SourceLines::At(uint64_t address) {
+  const auto [place, is_new] = known_.try_emplace(address);
+  std::string& text = place->second;
+  if (!is_new) return text;
+  text = fmt::format("{:#x}", address);
+  Dwfl_Module* module = dwfl_ == nullptr ? nullptr : dwfl_addrmodule(dwfl_, address);
+  if (module == nullptr) return text;
+  const char* name = dwfl_module_addrname(module, address);
+  if (name != nullptr) text = Demangled(name);
+  const std::string places = Places(module, address);
+  if (!places.empty()) text += fmt::format(" ({})", places);
+  return text;
+}
+
+std::string SourceLine(pid_t process, uint64_t address) { return SourceLines(process).At(address); }
 
 }  // namespace lightning::faults

@@ -5,8 +5,27 @@
 
 #include <cstdint>
 #include <string>
+#include <unordered_map>
+
+struct Dwfl;
 
 namespace lightning::faults {
+
+// For many addresses of one process: its debug information is opened once, at the first. The process must still be
+// there, and still have the same program mapped.
+class SourceLines {
+ public:
+  explicit SourceLines(pid_t process);
+  ~SourceLines();
+  SourceLines(const SourceLines&) = delete;
+  SourceLines& operator=(const SourceLines&) = delete;
+  // As SourceLine().
+  const std::string& At(uint64_t address);
+
+ private:
+  Dwfl* dwfl_ = nullptr;
+  std::unordered_map<uint64_t, std::string> known_;
+};
 
 // "function (file:line)" as far as the debug information says. The process must still be there.
 std::string SourceLine(pid_t process, uint64_t address);

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -11,6 +10,7 @@
 
 #include "faults/cli/commands.h"
 #include "faults/plan/plan_text.h"
+#include "faults/report/failure_folder.h"
 #include "faults/sim/minimise.h"
 #include "faults/sim/sim_engine.h"
 
@@ -29,24 +29,36 @@ SimFailure Smaller(const Arguments& arguments, const SimFailure& failure) {
   if (arguments.minimise <= 0) return failure;
   SimOptions alike = arguments.sim;
   alike.crash_states = failure.crash_states;
-  const TryPlan attempt = [&](const Plan& plan) { return FailsAlike(plan, failure.kind, alike); };
+  const TrySimulation attempt = [&](const Plan& plan) { return FailsAlike(plan, failure.kind, alike); };
   return Minimise(failure, attempt, arguments.minimise);
 }
 
 // Everything that shows the failure again, in a folder of its own; the folder's name.
 std::string Keep(const Arguments& arguments, const SimFailure& first) {
   const SimFailure failure = Smaller(arguments, first);
-  const std::string text = PrintPlan(failure.plan);
-  const std::string folder = fmt::format("{}/sim-{:016x}", arguments.folder, std::hash<std::string>{}(text));
-  std::filesystem::create_directories(folder);
-  std::ofstream(folder + "/plan.txt") << text;
-  std::ofstream(folder + "/found-as.txt") << PrintPlan(first.plan);
-  const nlohmann::json verdict = {{"engine", "sim"},
-                                  {"class", failure.kind},
-                                  {"what", failure.what},
-                                  {"crash_states", failure.crash_states},
-                                  {"depth", arguments.sim.depth}};
-  std::ofstream(folder + "/verdict.json") << verdict.dump(2) << "\n";
+  SimEvidence evidence;
+  SimOptions again = arguments.sim;
+  again.crash_states = failure.crash_states;
+  again.plan = failure.plan;
+  again.schedules = 1;
+  again.quiet = true;
+  again.twice = false;
+  again.evidence = &evidence;
+  SimEngine(again).Run();
+  Failure left;
+  left.engine = "sim";
+  left.kind = failure.kind;
+  left.what = failure.what;
+  left.command = fmt::format("lightning-faults-sim --seed {}", arguments.sim.seed);
+  left.settings = {{"crash_states", failure.crash_states}, {"depth", arguments.sim.depth}};
+  left.plan = failure.plan;
+  left.found_as = first.plan;
+  left.before = std::move(evidence.before);
+  left.after = std::move(evidence.after);
+  left.trace = std::move(evidence.trace);
+  std::string folder;
+  const std::string error = LeaveFailure(arguments.folder, left, &folder);
+  if (!error.empty()) fmt::print(stderr, "lightning-faults-sim: {}\n", error);
   return folder;
 }
 
@@ -81,7 +93,7 @@ int Report(const Arguments& arguments, const SimEngine& engine) {
   };
   for (const SimFailure& failure : engine.failures()) {
     const std::string folder = arguments.keep ? Keep(arguments, failure) : "";
-    const std::string replay = arguments.keep ? "lightning-faults replay " + folder : "";
+    const std::string replay = arguments.keep ? ReplayCommand(folder) : "";
     report["failures"].push_back(
         {{"class", failure.kind}, {"what", failure.what}, {"folder", folder}, {"replay", replay}});
     fmt::print("FOUND  sim: {}\n", failure.what);

@@ -115,6 +115,7 @@ void SimEngine::Note(const Plan& plan, const Simulation& sim, RunKind kind, cons
   failure.plan.schedule.strategy = Schedule::kReplay;
   failure.plan.schedule.steps = sim.TurnsSoFar();
   failures_.push_back(std::move(failure));
+  if (options_.evidence != nullptr) options_.evidence->Take(plan, sim.image().segment());
 }
 
 void SimEngine::RunPlan(const Plan& plan, uint64_t number) {
@@ -122,6 +123,7 @@ void SimEngine::RunPlan(const Plan& plan, uint64_t number) {
   const RunKind kind = KindOfRun(number);
   const double began = Seconds();
   auto sim = std::make_unique<Simulation>(plan);
+  if (options_.evidence != nullptr) sim->set_log(&options_.evidence->accesses);
   CrashJudge judge(options_.depth, options_.nested_share);
   const auto strategy =
       MakeStrategy(plan.schedule, static_cast<uint32_t>(plan.clients.size()), MixSeeds(plan.seed, number));

@@ -24,6 +24,7 @@ struct SimOptions {
   bool twice = false;             // every run is done twice and must do the same
   uint64_t schedules = 0;         // at most so many; zero: as the time allows
   bool quiet = false;
+  SimEvidence* evidence = nullptr;  // filled at the first failure
 };
 
 struct SimFailure {

@@ -18,6 +18,7 @@
 #include "faults/sim/crash_image.h"
 #include "faults/sim/fiber.h"
 #include "faults/sim/record.h"
+#include "faults/sim/sim_evidence.h"
 #include "faults/sim/store_buffer.h"
 #include "faults/sim/strategy.h"
 #include "faults/sim/words.h"
@@ -60,6 +61,10 @@ class Simulation final : private SharedMemoryHooks, private Stage {
   std::vector<ScheduleStep> TurnsSoFar() const;
   // Of all that was loaded and stored in the last run, by whom and in which order: equal for equal runs.
   uint64_t trace() const { return trace_; }
+  // For the report of a failure: every access from here on is written down. It outlives the runs.
+  void set_log(std::vector<SimAccess>* log) { log_ = log; }
+  // What everybody's death at this instant would leave.
+  const CrashImage& image() const { return image_; }
   const Catalogue& catalogue() const { return catalogue_; }
   const Record& record() const { return record_; }
   // Offsets of the words that were ever stored to.
@@ -149,6 +154,7 @@ class Simulation final : private SharedMemoryHooks, private Stage {
   void CountStore(uint64_t offset, const WordInfo& info, uint64_t before, uint64_t value);
   uint64_t OffsetOf(const void* place) const { return memory_.segment().OffsetOf(place); }
   uint64_t Raw(uint64_t offset, uint32_t size) const;
+  void Log(bool store, uint64_t offset, uint64_t before, uint64_t value);
 
   const Plan& plan_;
   const Options options_;
@@ -179,6 +185,7 @@ class Simulation final : private SharedMemoryHooks, private Stage {
   std::vector<ScheduleStep> turns_;
   std::vector<bool> stored_;
   SimCounts counts_;
+  std::vector<SimAccess>* log_ = nullptr;
 };
 
 }  // namespace lightning::faults

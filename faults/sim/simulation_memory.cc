@@ -123,12 +123,19 @@ void Simulation::CheckUndo(uint64_t offset, const WordInfo& info, uint64_t value
                    current_->name, WordKindName(info.kind), offset, before, value));
 }
 
+void Simulation::Log(bool store, uint64_t offset, uint64_t before, uint64_t value) {
+  if (log_ == nullptr) return;
+  const AllocationScope scope(nullptr);
+  log_->push_back({points_, offset, before, value, current_number_, store});
+}
+
 // A store has happened as far as its own client can tell.
 void Simulation::Retire(uint64_t offset, uint32_t size, uint64_t value) {
   const WordInfo& info = words_.At(offset);
   CheckUndo(offset, info, value);
   const uint64_t before = image_.Read(offset, size);
   const bool changed = image_.Write(offset, size, value);
+  Log(/*store=*/true, offset, before, value);
   stored_[offset / 8] = true;
   ++counts_.stores;
   trace_ = Mixed(trace_, offset ^ value << 20 ^ current_number_);
@@ -166,6 +173,7 @@ uint64_t Simulation::Load(const void* place, uint32_t size) {
   Point(offset);
   if (const BufferedStore* const own = current_->buffer.Find(offset)) return own->value;
   const uint64_t value = Raw(offset, size);
+  Log(/*store=*/false, offset, value, value);
   trace_ = Mixed(trace_, offset ^ value << 20);
   return value;
 }

@@ -1,0 +1,199 @@
+#include "faults/cli/debug_replay.h"
+
+#include <fmt/format.h>
+#include <linux/perf_event.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "faults/cli/commands.h"
+#include "faults/cli/output.h"
+#include "faults/cli/run_program.h"
+#include "faults/engine/step_failure.h"
+#include "faults/mutants/mutants.h"
+#include "faults/report/failure_folder.h"
+
+namespace lightning::faults {
+namespace {
+
+namespace fs = std::filesystem;
+
+int CannotRun(const std::string& fact) {
+  fmt::print(stderr, "lightning-faults: cannot run here: {}\n", fact);
+  return kCannotRun;
+}
+
+std::string OwnProgram() {
+  std::error_code error;
+  return fs::read_symlink("/proc/self/exe", error).string();
+}
+
+// In the sources, or where an installation puts it.
+std::string Printers() {
+  std::error_code error;
+  const fs::path installed =
+      fs::path(OwnProgram()).parent_path().parent_path() / "share/lightning/lightning_printers.py";
+  for (const fs::path& file : {fs::path(SourceRoot()) / "faults/gdb/lightning_printers.py", installed}) {
+    if (fs::is_regular_file(file, error)) return file.string();
+  }
+  return "";
+}
+
+std::vector<std::string> GdbCommand(const std::string& printers, bool batch) {
+  // No files of the user's: what is shown is the same for everybody.
+  std::vector<std::string> gdb = {
+      "gdb", "-q", "-nx", "-iex", "set debuginfod enabled off", "-iex", "set auto-load off", "-iex", "set confirm off"};
+  if (batch) gdb.insert(gdb.end(), {"-batch", "-iex", "set width 0", "-iex", "set style enabled off"});
+  gdb.insert(gdb.end(), {"-ex", "set pagination off", "-x", printers});
+  return gdb;
+}
+
+int StepInGdb(const std::string& folder, const nlohmann::json& verdict, const std::string& printers, bool batch) {
+  StepReplay replay;
+  if (const std::string error = ReadStepReplay(folder, verdict, &replay); !error.empty()) return Usage(error);
+  if (RunStepReplay(&replay).empty()) {
+    fmt::print("it does not fail any more\n");
+    return kWell;
+  }
+  fmt::print("instruction {} of {}\n", replay.at.back(),
+             replay.at.size() == 1 ? "the client that is killed" : "the recoverer that is killed");
+  const auto show = [&](Tracee& process, const std::string& path) -> std::string {
+    if (std::string error = process.Release(); !error.empty()) return error;
+    std::vector<std::string> gdb = GdbCommand(printers, batch);
+    gdb.insert(gdb.end(), {"-p", std::to_string(process.pid()), "-ex", "lightning segment " + path, "-ex",
+                           "echo \\nthe killing instruction:\\n", "-ex", "lightning where"});
+    if (batch) {
+      gdb.insert(gdb.end(), {"-ex", "stepi", "-ex", "echo \\nafter it:\\n", "-ex", "lightning all"});
+    } else {
+      gdb.insert(gdb.end(), {"-ex", "lightning all", "-ex", "lightning help"});
+    }
+    const int status = RunProgram(gdb);
+    return status == 0 ? "" : fmt::format("gdb ended with status {}", status);
+  };
+  StepEngine engine(replay.isolation);
+  const std::string error = engine.StopAt(replay.run, replay.at, show);
+  return error.empty() ? kFound : CannotRun(error);
+}
+
+// The simulation is one process: gdb stops it where the failure is noted, behind the clients' last access.
+int SimInGdb(const std::string& folder, const nlohmann::json& verdict, const std::string& printers, bool batch) {
+  const std::string program = (fs::path(OwnProgram()).parent_path() / "lightning-faults-sim").string();
+  std::vector<std::string> gdb = GdbCommand(printers, batch);
+  gdb.insert(gdb.end(), {"-ex", "set breakpoint pending on", "-ex", "break lightning::faults::SimEngine::Note", "-ex",
+                         "run", "-ex", "backtrace", "-ex", "info args"});
+  gdb.insert(gdb.end(), {"--args", program, "--plan", folder + "/plan.txt", "--no-keep", "--quiet", "--schedules", "1",
+                         "--depth", std::to_string(verdict.value("depth", 2u))});
+  if (!verdict.value("crash_states", true)) gdb.emplace_back("--no-crash-states");
+  const int status = RunProgram(gdb);
+  return status == 0 ? kFound : CannotRun(fmt::format("gdb ended with status {}", status));
+}
+
+std::string ReadText(const fs::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+int PerfEvent(uint32_t type, uint64_t config) {
+  perf_event_attr attributes = {};
+  attributes.size = sizeof attributes;
+  attributes.type = type;
+  attributes.config = config;
+  attributes.exclude_kernel = 1;
+  attributes.exclude_hv = 1;
+  return static_cast<int>(syscall(SYS_perf_event_open, &attributes, 0, -1, -1, 0));
+}
+
+}  // namespace
+
+int ReplayInGdb(const std::string& folder, const nlohmann::json& verdict, bool batch) {
+  if (!InPath("gdb")) return CannotRun("gdb is not installed (package gdb)");
+  const std::string printers = Printers();
+  if (printers.empty()) return CannotRun("faults/gdb/lightning_printers.py is not where the sources were");
+  const std::string engine = verdict.value("engine", "");
+  if (engine == "step") return StepInGdb(folder, verdict, printers, batch);
+  if (engine == "sim") return SimInGdb(folder, verdict, printers, batch);
+  return Usage("only failures of the engines step and sim stop at an instruction, not those of " + engine);
+}
+
+std::string MissingForRr() {
+  const int fd = PerfEvent(PERF_TYPE_HARDWARE, PERF_COUNT_HW_BRANCH_INSTRUCTIONS);
+  if (fd < 0) {
+    const int error = errno;
+    if (error == EACCES || error == EPERM)
+      return fmt::format("perf_event_open: {} (kernel.perf_event_paranoid is {}; rr needs 1 or less)", strerror(error),
+                         ReadText("/proc/sys/kernel/perf_event_paranoid").substr(0, 2));
+    return fmt::format("the processor's counter of retired branches: perf_event_open: {}", strerror(error));
+  }
+  // Some virtual machines have a counter that opens and does not count.
+  uint64_t count = 0;
+  for (int i = 0; i < 10'000; ++i) asm volatile("" ::: "memory");
+  const bool counted = read(fd, &count, sizeof count) == sizeof count && count >= 1'000;
+  close(fd);
+  return counted ? "" : fmt::format("the processor's counter of retired branches opens and counts {}", count);
+}
+
+int ReplayInRr(const std::string& folder) {
+  const std::string other = "instead: " + ReplayCommand(folder) + " --vm";
+  if (const std::string missing = MissingForRr(); !missing.empty())
+    return CannotRun(fmt::format("rr needs {}\n{}", missing, other));
+  if (!InPath("rr")) return CannotRun("rr is not installed (package rr)\n" + other);
+  std::string trace;
+  for (int number = 1; trace.empty() || fs::exists(trace); ++number) trace = fmt::format("{}/rr-{}", folder, number);
+  const int status = RunProgram({"rr", "record", "--output-trace-dir", trace, OwnProgram(), "replay", folder});
+  if (status != kFound && status != kWell) return CannotRun(fmt::format("rr record ended with status {}", status));
+  fmt::print("recorded. The client that is killed is one of its processes (rr ps {}):\n  rr replay {}\n", trace, trace);
+  return status;
+}
+
+int ReplayInMachine(const std::string& folder) {
+  const std::string root = SourceRoot();
+  if (root.empty()) return CannotRun("the emulated machine needs the sources' ci/pku-vm; run it from their root");
+  const std::string machine = root + "/ci/pku-vm", recording = fs::absolute(folder) / "machine";
+  const std::string program = OwnProgram();
+  constexpr const char* kSeconds = "280";  // a recording alone takes about one minute
+  const std::string output = recording + ".output";
+  const auto run = [&](const std::string& what, const std::string& to) {
+    return RunProgram({"sh", "-c", fmt::format("exec {} >'{}' 2>&1", what, to)});
+  };
+  const std::string where = fs::absolute(folder);
+  if (where.find('\'') != std::string::npos) return Usage("the folder's name has a quote in it");
+  int status = 0;
+  if (!fs::exists(recording + ".initrd")) {
+    fmt::print("recording in an emulated machine ...\n");
+    std::string with;
+    for (const char* file : {"plan.txt", "verdict.json"}) with += fmt::format(" --with '{}/{}'", where, file);
+    nlohmann::json verdict;
+    if (ReadVerdict(folder, &verdict).empty() && verdict.contains("victim"))
+      with += fmt::format(" --with '{}'", verdict.value("victim", ""));
+    status = run(fmt::format("'{}' --timeout {} --record '{}'{} -- '{}' replay '{}'", machine, kSeconds, recording,
+                             with, program, where),
+                 output);
+    fmt::print("{}", ReadText(output));
+    if (status != kFound) {
+      for (const char* suffix : {"", ".initrd", ".disk"}) fs::remove(recording + suffix);
+      return CannotRun(fmt::format("the emulated machine ended with status {}", status));
+    }
+  }
+  fmt::print("replaying the recording ...\n");
+  status = run(fmt::format("'{}' --timeout {} --replay '{}'", machine, kSeconds, recording), output + ".again");
+  const bool same = status == kFound && ReadText(output) == ReadText(output + ".again");
+  if (!same) {
+    fmt::print("{}", ReadText(output + ".again"));
+    return CannotRun(fmt::format("the replay, with status {}, is not what was recorded", status));
+  }
+  fmt::print(
+      "the same failure, instruction for instruction, recorded in {0}\n"
+      "gdb, with breakpoints and watchpoints:\n  '{1}' --timeout 3600 --replay '{0}' --gdb '{0}.socket' &\n"
+      "  gdb '{2}' -ex 'target remote {0}.socket'\n",
+      recording, machine, program);
+  return kFound;
+}
+
+}  // namespace lightning::faults

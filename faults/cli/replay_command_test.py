@@ -1,0 +1,170 @@
+"""What is left of a failure: the folder, its replay in a new process, the same in gdb, and as one file.
+
+The bug is planted in the step engine's victim (planted-victim stores to a cell without an undo entry before each put).
+The programs are in $LIGHTNING_BIN_DIR, else in build/release/bin.
+"""
+
+import json
+import os
+import pathlib
+import re
+import shlex
+import shutil
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BIN = pathlib.Path(os.environ.get("LIGHTNING_BIN_DIR") or ROOT / "build/release/bin")
+PLAN = """lightning plan 1
+seed 5
+segment {
+  max-objects 40
+  heap 256K
+}
+client reader {
+  before {
+    put "k" size 3000 tag 1 metadata 20
+    pin "k"
+  }
+}
+client other {
+  put "x" size 10 tag 2
+  delete "x"
+}
+client victim {
+  before {
+    put "mine" size 100 tag 4
+  }
+  delete "mine"
+  put "k" size 2000 tag 3
+  get "k"
+}
+"""
+
+
+def run(*args, cwd=None, timeout=300):
+    # As from a new shell: nothing but a path.
+    environment = {"PATH": f"{BIN}:/usr/sbin:/usr/bin:/sbin:/bin", "TMPDIR": os.environ.get("TMPDIR", "/tmp")}
+    return subprocess.run([str(word) for word in args], cwd=cwd, env=environment, capture_output=True, text=True,
+                          timeout=timeout, check=False)
+
+
+@pytest.fixture(scope="module", name="failure")
+def found_failure(tmp_path_factory):
+    """(folder it was found in, path of what was left, what the finder printed)."""
+    home = tmp_path_factory.mktemp("failure")
+    (home / "bug.plan").write_text(PLAN)
+    done = run("lightning-faults", "step", "--plan", "bug.plan", "--victim", BIN / "planted-victim", "--depth", "0",
+               cwd=home)
+    assert done.returncode == 1, done
+    again = re.search(r"again: (lightning-faults replay (\S+))\n", done.stdout)
+    assert again, done.stdout
+    return home, home / again[2], again[1]
+
+
+def test_the_folder_has_all_there_is_to_know(failure):
+    _, folder, _ = failure
+    verdict = json.loads((folder / "verdict.json").read_text())
+    assert verdict["engine"] == "step"
+    assert verdict["class"].startswith("undo before store: central offset ")
+    assert verdict["seed"] == 5
+    assert re.fullmatch(r"[0-9a-f]{16,}", verdict["build_id"])
+    assert verdict["versions"]["kernel"] == os.uname().release
+    before, after = ((folder / f"{name}.image").read_bytes() for name in ("before", "after"))
+    assert len(before) == len(after) > 4096
+    assert before[:8] == after[:8] == b"LGTHNNG1"
+    assert before != after, "the victim was not recovered"
+    last = [line for line in (folder / "trace.txt").read_text().splitlines() if not line.startswith(" ")][-1]
+    assert int(last.split()[0]) == verdict["at"][0]
+    assert "StoreWithoutUndo" in last and "planted_victim_main.cc:" in last
+    assert "    central evictions: 0x0 -> 0x1" in (folder / "trace.txt").read_text()
+
+
+def test_the_plan_is_as_small_as_the_bug_allows(failure):
+    _, folder, _ = failure
+    plan = (folder / "plan.txt").read_text()
+    assert (folder / "found-as.txt").read_text().count("client ") == 3
+    assert plan.count("client ") == 1
+    assert re.findall(r"^ +(\w+) \"", plan, re.M) == ["put"]
+    assert "size" not in plan and "metadata" not in plan
+
+
+def test_the_printed_command_shows_the_same_failure(failure):
+    home, folder, command = failure
+    done = run(*shlex.split(command), cwd=home)
+    assert done.returncode == 1, done
+    assert f"the same failure as in {folder.relative_to(home)}" in done.stdout
+
+
+def test_a_failure_of_another_class_and_one_that_is_gone_are_told_apart(failure, tmp_path):
+    _, folder, _ = failure
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    verdict = json.loads((folder / "verdict.json").read_text())
+    (copy / "verdict.json").write_text(json.dumps({**verdict, "class": "something else"}))
+    done = run("lightning-faults", "replay", copy)
+    assert done.returncode == 1 and "another failure than" in done.stdout, done
+    sound = {name: value for name, value in verdict.items() if name != "victim"}
+    (copy / "verdict.json").write_text(json.dumps(sound))
+    done = run("lightning-faults", "replay", copy)
+    assert done.returncode == 0 and "it does not fail any more" in done.stdout, done
+
+
+def test_a_pack_replays_and_another_build_is_named(failure, tmp_path):
+    _, folder, _ = failure
+    copy = tmp_path / folder.name
+    shutil.copytree(folder, copy)
+    done = run("lightning-faults", "pack", copy, cwd=tmp_path)
+    assert done.returncode == 0, done
+    pack = tmp_path / f"{folder.name}.tar.gz"
+    assert pack.is_file() and f"again: lightning-faults replay {pack.name}" in done.stdout
+    again = run("lightning-faults", "replay", pack.name, cwd=tmp_path)
+    assert again.returncode == 1 and "the same failure" in again.stdout, again
+    assert "another build" not in again.stderr
+    verdict = json.loads((copy / "verdict.json").read_text())
+    (copy / "verdict.json").write_text(json.dumps({**verdict, "build_id": "0123"}))
+    assert run("lightning-faults", "pack", copy, "--output", "other.tar.gz", cwd=tmp_path).returncode == 0
+    other = run("lightning-faults", "replay", "other.tar.gz", cwd=tmp_path)
+    assert other.returncode == 1 and "another build found it: 0123" in other.stderr, other
+
+
+@pytest.mark.skipif(not shutil.which("gdb"), reason="gdb is not installed")
+def test_gdb_stops_at_the_killing_instruction_and_prints_the_store(failure):
+    _, folder, _ = failure
+    done = run("lightning-faults", "replay", folder, "--gdb", "--batch")
+    assert done.returncode == 1, done
+    killing, after = done.stdout.split("after it:")
+    assert "StoreWithoutUndo" in killing and "planted_victim_main.cc" in killing
+    assert "*counter = *counter + 1" in killing, "the source line"
+    assert re.search(r"=> 0x[0-9a-f]+.*mov ", killing), "the instruction"
+    assert re.search(r"^slot 0: \{active, generation 1, pid \d+", after, re.M), after
+    assert "undo log of slot 0: 0 entries" in after
+    assert "locks: 0 held" in after
+    assert "Error" not in done.stdout + done.stderr
+
+
+def test_rr_says_what_is_missing_or_records(failure, tmp_path):
+    _, folder, _ = failure
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    done = run("lightning-faults", "replay", copy, "--rr", timeout=600)
+    if done.returncode == 77:
+        assert "cannot run here: rr" in done.stderr and "--vm" in done.stderr, done
+    else:
+        assert done.returncode == 1 and f"rr replay {copy}/rr-1" in done.stdout, done
+
+
+def test_a_run_that_repeats_itself_passes_twice():
+    done = run("lightning-faults", "step", "--op", "put-replace", "--seed", "3", "--twice", "--seconds", "1", "--depth", "0",
+               "--quiet", "--no-keep")
+    assert done.returncode == 0, done
+
+
+def test_what_is_no_failure_is_wrong_usage(tmp_path):
+    assert run("lightning-faults", "replay", tmp_path).returncode == 2
+    assert run("lightning-faults", "pack", tmp_path).returncode == 2
+    (tmp_path / "junk.tar.gz").write_text("junk")
+    assert run("lightning-faults", "replay", tmp_path / "junk.tar.gz").returncode == 2
+    assert run("lightning-faults", "replay", tmp_path, "--gdb", "--rr").returncode == 2
+    assert run("lightning-faults", "replay", tmp_path, "--batch").returncode == 2
