@@ -12,6 +12,7 @@ struct KillsOptions {
   std::string mode = "none";
   uint64_t seed = 1;
   double seconds = 30;
+  KillsSetup setup;
   bool quiet = false;
 };
 
@@ -26,7 +27,7 @@ int RunKills(const KillsOptions& options) {
   Budget budget;
   budget.seconds = options.seconds;
   budget.quiet = options.quiet;
-  PrintKills(RunKillsPart(options.seed, isolation, budget, &findings));
+  PrintKills(RunKillsPart(options.seed, isolation, budget, &findings, options.setup));
   return PrintFindings(findings);
 }
 
@@ -39,6 +40,7 @@ void AddKills(CLI::App& app, Command* command) {
                     "Who does what and who is killed when; the scheduler's part stays its own");
   kills->add_option("--mode", options->mode, "Isolation: none, mprotect, hidden, keys");
   kills->add_option("--seconds", options->seconds, "How long");
+  kills->add_option("--processes", options->setup.processes, "How many work at a time")->check(CLI::Range(1, 64));
   kills->add_flag("--quiet", options->quiet, "No progress");
   kills->footer("Example: lightning-faults kills --seconds 60 --mode mprotect");
   kills->callback([=] { *command = [=] { return RunKills(*options); }; });
