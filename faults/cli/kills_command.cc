@@ -13,6 +13,7 @@ struct KillsOptions {
   std::string mode = "none";
   uint64_t seed = 1;
   double seconds = 30;
+  KillsSetup setup;
   bool quiet = false;
   KeepOptions keep;
 };
@@ -28,7 +29,7 @@ int RunKills(const KillsOptions& options) {
   Budget budget;
   budget.seconds = options.seconds;
   budget.quiet = options.quiet;
-  PrintKills(RunKillsPart(options.seed, isolation, budget, &findings));
+  PrintKills(RunKillsPart(options.seed, isolation, budget, &findings, options.setup));
   return KeepAndPrint(options.keep, options.seed, &findings);
 }
 
@@ -42,6 +43,7 @@ void AddKills(CLI::App& app, Command* command) {
   kills->add_option("--mode", options->mode, "Isolation: none, mprotect, hidden, keys");
   kills->add_option("--seconds", options->seconds, "How long");
   AddKeepOptions(kills, &options->keep);
+  kills->add_option("--processes", options->setup.processes, "How many work at a time")->check(CLI::Range(1, 64));
   kills->add_flag("--quiet", options->quiet, "No progress");
   kills->footer("Example: lightning-faults kills --seconds 60 --mode mprotect");
   kills->callback([=] { *command = [=] { return RunKills(*options); }; });

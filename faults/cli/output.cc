@@ -52,10 +52,17 @@ void PrintOps(const OpsPart& part) {
 }
 
 void PrintKills(const KillsPart& part) {
+  const auto count = [](uint64_t number, const std::string& cannot_run) {
+    return cannot_run.empty() ? std::to_string(number) : "SKIPPED (" + cannot_run + ")";
+  };
   Row("kills", part.seconds,
-      fmt::format("{} processes killed at full speed, {} while they attached or were stopped; {} operations, {} reads "
-                  "checked against the history ({})",
-                  part.count, part.odd_moments, Thousands(part.operations), Thousands(part.reads), part.modes));
+      fmt::format(
+          "{} processes killed at full speed, {} while they attached or were stopped; {} operations, {} of them "
+          "on keys of one's own; {} reads checked, every key's history linearizable; {} stopped, {} continued, "
+          "{} forked; recycled pids: {}; segments refused by a full directory: {} ({})",
+          part.count, part.odd_moments, Thousands(part.operations), Thousands(part.disjoint), Thousands(part.reads),
+          part.stopped, part.continued, part.forked, count(part.recycled_pids, part.cannot_recycle),
+          count(part.directory_full, part.cannot_fill), part.modes));
 }
 
 void PrintStray(const StrayPart& part) {

@@ -8,6 +8,7 @@
 #include "faults/cli/output.h"
 #include "faults/engine/parts.h"
 #include "faults/engine/sim_part.h"
+#include "faults/report/campaign_report.h"
 #include "faults/report/failure_folder.h"
 #include "faults/report/progress.h"
 #include "store/gate/gate.h"
@@ -21,6 +22,7 @@ struct RunOptions {
   uint64_t seed = 1;
   double seconds = 30;
   uint32_t depth = 2;
+  KillsSetup setup;
   bool quiet = false;
 };
 
@@ -82,11 +84,13 @@ int RunRealEngine(const RunOptions& options) {
   if (!options.plan.empty())
     return Usage("the engine real runs what follows from --seed; a plan needs --engine sim or step");
   Findings findings;
-  const KillsPart part = RunKillsPart(options.seed, DefaultIsolation(), {options.seconds, 0, options.quiet}, &findings);
+  const KillsPart part =
+      RunKillsPart(options.seed, DefaultIsolation(), {options.seconds, 0, options.quiet}, &findings, options.setup);
   PrintKills(part);
   nlohmann::json report = Begin(options);
   report["seconds"] = part.seconds;
-  report["operations"] = part.operations;
+  report["processes"] = options.setup.processes;
+  report.update(nlohmann::json(KillsToJson(part)));
   report["kills"] = part.count;
   return End(options, std::nullopt, std::move(report), std::move(findings));
 }
@@ -131,6 +135,7 @@ void AddRun(CLI::App& app, Command* command) {
   run->add_option("--seconds", options->seconds, "How long")->check(CLI::PositiveNumber);
   run->add_option("--depth", options->depth, "Recoverers that are killed in turn (sim, step)")->check(CLI::Range(0, 6));
   run->add_option("--memory", options->memory, "sim: tso, as x86 has it, or sc");
+  run->add_option("--processes", options->setup.processes, "real: how many work at a time")->check(CLI::Range(1, 64));
   run->add_option("--json", options->json, "Writes the figures and failures as one object");
   AddKeepOptions(run, &options->keep);
   run->add_flag("--quiet", options->quiet, "No progress");

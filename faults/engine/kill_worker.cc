@@ -1,11 +1,15 @@
 #include "faults/engine/kill_worker.h"
 
 #include <fmt/format.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
+#include <csignal>
 #include <cstdio>
 #include <deque>
 
@@ -16,11 +20,18 @@ namespace {
 
 constexpr size_t kKeptHandles = 6;
 constexpr uint64_t kLargestValue = 1024;
+constexpr uint64_t kOwnPercent = 25;    // of the operations go to keys that nobody else touches
+constexpr uint64_t kForkEvery = 4'000;  // operations; a fork takes as long as hundreds of them
 
 class Worker {
  public:
-  Worker(Client client, KillBoard& board, uint32_t lane, uint64_t seed)
-      : client_(std::move(client)), board_(board), lane_(board.lanes[lane]), number_(lane), random_(seed) {}
+  Worker(const Store& store, Client client, KillBoard& board, uint32_t lane, uint64_t seed)
+      : store_(store),
+        client_(std::move(client)),
+        board_(board),
+        lane_(board.lanes[lane]),
+        number_(lane),
+        random_(seed) {}
 
   void Run() {
     while (true) {
@@ -44,6 +55,7 @@ class Worker {
   void Park() {
     for (const Kept& kept : kept_) Verify(kept);
     kept_.clear();
+    AwaitChild(0);
     if (board_.phase.load() == Phase::kPause) lane_.parked.store(1);
     while (board_.phase.load() == Phase::kPause ||
            (board_.phase.load() == Phase::kRun && lane_.count.load() == kLogRecords))
@@ -51,10 +63,22 @@ class Worker {
     lane_.parked.store(0);
   }
 
-  uint32_t PickKey() { return zipfian_.Pick(random_.Unit()); }
+  uint32_t PickKey() {
+    if (own_) return OwnKey(number_, static_cast<uint32_t>(random_.Below(kOwnKeys)));
+    return zipfian_.Pick(random_.Unit());
+  }
+  // The key `i` places behind it, among the keys of the same kind.
+  uint32_t Neighbour(uint32_t key, uint32_t i) const {
+    if (!own_) return (key + i) % kKillKeys;
+    return OwnKey(number_, (key - OwnKey(number_, 0) + i) % kOwnKeys);
+  }
 
-  // Half of the lanes do YCSB's A, half its F; both with inserts, deletes, batches and creations mixed in.
+  // Half of the lanes do YCSB's A, half its F; both with inserts, deletes, batches and creations mixed in. Now and then
+  // a child is forked, which goes on beside its parent.
   void One() {
+    if (child_ > 0) AwaitChild(WNOHANG);
+    if (child_ == 0 && random_.Below(kForkEvery) == 0) Fork();
+    own_ = random_.Percent(kOwnPercent);
     const uint64_t kind = random_.Below(100);
     if (kind < 44) return Read();
     if (kind < 52) return Delete();
@@ -62,6 +86,42 @@ class Worker {
     if (kind < 61) return CreateAndSeal();
     if (number_ % 2 == 0) return Put(PickKey());
     return ReadModifyWrite();
+  }
+
+  // The child has everything that the parent has in hand: pinned handles, and every other time an object that is being
+  // created.
+  void Fork() {
+    const bool connects = random_.Percent(50);
+    Result<Writer> unsealed = connects ? client_.Create(KillKey(OwnKey(number_, 0)), 64) : Status(Code::kNotFound);
+    const pid_t parent = getpid();
+    child_ = fork();
+    if (child_ < 0) Fail(fmt::format("fork: {}", strerror(errno)));
+    if (child_ > 0) {
+      lane_.forked.fetch_add(1);
+      if (unsealed.ok() && !unsealed->Abort().ok()) Fail("the writer of a forking parent cannot be aborted");
+      return;
+    }
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) _exit(0);
+    std::string error;
+    if (unsealed.ok() && unsealed->Seal().code() != Code::kForked) error = "the parent's writer can be sealed";
+    kept_.clear();  // which must not take the parent's pins
+    if (error.empty()) error = RunForkedChild(client_, store_, number_, connects);
+    snprintf(lane_.child_error, sizeof lane_.child_error, "%s", error.c_str());
+    _exit(error.empty() ? 0 : 9);
+  }
+
+  void AwaitChild(int options) {
+    if (child_ <= 0) return;
+    int status = 0;
+    pid_t ended = 0;
+    do {
+      ended = waitpid(child_, &status, options);
+    } while (ended < 0 && errno == EINTR);
+    if (ended == 0) return;
+    child_ = 0;
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+      Fail(fmt::format("a forked child ended with status {}: {}", status, lane_.child_error));
   }
 
   KillRecord& Begin(uint32_t key, Did intent, WriteId write) {
@@ -114,6 +174,7 @@ class Worker {
     const uint64_t version = handle->version();
     record.version = version;
     record.did[0] = Did::kSaw;
+    if (board_.lies.load(std::memory_order_relaxed) && number_ == 0 && key == 0) Lie(record);
     Done(record);
     if (random_.Percent(10)) kept_.push_back({std::move(*handle), key, record.write});
     if (kept_.size() > kKeptHandles) {
@@ -121,6 +182,14 @@ class Worker {
       kept_.pop_front();
     }
     return version;
+  }
+
+  // Writes down what it had seen there before that.
+  void Lie(KillRecord& record) {
+    const WriteId before = std::exchange(seen_, record.write);
+    if (before == 0 || before == record.write) return;
+    record.write = before;
+    record.version = 0;
   }
 
   void Read() {
@@ -204,7 +273,7 @@ class Worker {
     std::vector<std::string> names, values;
     for (uint32_t i = 0; i < kBatchKeys; ++i) {
       // Neighbours of the first: different, and popular ones too.
-      record.keys[i] = (record.keys[0] + i) % kKillKeys;
+      record.keys[i] = Neighbour(record.keys[0], i);
       record.did[i] = Did::kWrite;
       const uint64_t size = RandomSize();
       names.push_back(KillKey(record.keys[i]));
@@ -222,6 +291,7 @@ class Worker {
     Done(record);
   }
 
+  const Store& store_;
   Client client_;
   KillBoard& board_;
   KillLane& lane_;
@@ -229,12 +299,18 @@ class Worker {
   Random random_;
   const Zipfian zipfian_{kKillKeys};
   std::deque<Kept> kept_;
+  pid_t child_ = 0;
+  bool own_ = false;  // whether the operation is on keys of its own
+  WriteId seen_ = 0;  // what a liar saw last
   std::byte buffer_[kLargestValue] = {};
 };
 
 }  // namespace
 
-std::string KillKey(uint32_t key) { return fmt::format("user{:08}", key * 2654435761u % 100'000'000u); }
+std::string KillKey(uint32_t key) {
+  if (key >= kKillKeys) return fmt::format("own{:08}", key);
+  return fmt::format("user{:08}", key * 2654435761u % 100'000'000u);
+}
 
 uint64_t MonotonicNanoseconds() {
   timespec now;
@@ -254,6 +330,8 @@ uint32_t Zipfian::Pick(double unit) const {
 }
 
 void RunKillWorker(const Store& store, KillBoard& board, uint32_t lane, uint64_t seed) {
+  setpgid(0, 0);
+  prctl(PR_SET_PDEATHSIG, SIGKILL);  // nobody works on when the run itself is killed
   Result<Client> client = store.Connect();
   if (!client.ok()) {
     snprintf(board.lanes[lane].error, sizeof board.lanes[lane].error, "attaching: %s",
@@ -261,7 +339,7 @@ void RunKillWorker(const Store& store, KillBoard& board, uint32_t lane, uint64_t
     _exit(9);
   }
   {
-    Worker worker(std::move(*client), board, lane, seed);
+    Worker worker(store, std::move(*client), board, lane, seed);
     worker.Run();
   }
   _exit(0);

@@ -40,11 +40,25 @@ struct OpsPart {
 OpsPart RunOpsPart(uint64_t seed, const std::string& over, const Budget& budget, Findings* findings);
 
 struct KillsPart {
-  uint64_t count = 0, odd_moments = 0, operations = 0, reads = 0;
+  uint64_t count = 0, odd_moments = 0, rounds = 0;
+  uint64_t operations = 0, reads = 0;
+  uint64_t disjoint = 0;  // operations on keys that one process has for itself; the others are on shared ones
+  uint64_t stopped = 0, continued = 0;
+  uint64_t beside_stopped = 0;  // operations of the others while one was stopped that was continued later
+  uint64_t forked = 0;          // children made in the middle of the work
+  uint64_t recycled_pids = 0;   // successors that had the pid of the dead
+  uint64_t directory_full = 0;  // segments refused by a full directory, while another in it went on
+  uint64_t linear_states = 0;   // configurations that the linearizability checker looked at
   double seconds = 0;
   std::string modes;
+  std::string cannot_recycle, cannot_fill;  // the missing facts
 };
-KillsPart RunKillsPart(uint64_t seed, Isolation isolation, const Budget& budget, Findings* findings);
+struct KillsSetup {
+  uint32_t processes = 4;  // at a time; at most 64
+  bool lies = false;       // one of them writes down what it did not see: for a test of the judge
+};
+KillsPart RunKillsPart(uint64_t seed, Isolation isolation, const Budget& budget, Findings* findings,
+                       const KillsSetup& setup = {});
 
 struct StrayPart {
   uint64_t fired = 0, landed = 0, control_fired = 0, control_landed = 0;

@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "faults/engine/full_directory.h"
 #include "faults/report/campaign_report.h"
 
 namespace lightning::faults {
@@ -19,11 +20,33 @@ void ExpectNone(const Findings& findings) {
 TEST(PartsTest, Kills) {
   for (const Isolation isolation : {Isolation::kNone, Isolation::kMprotect}) {
     Findings findings;
-    const KillsPart part = RunKillsPart(3, isolation, Moment(0.5, 20), &findings);
+    const KillsPart part = RunKillsPart(3, isolation, Moment(0.5, 60), &findings);
     ExpectNone(findings);
-    EXPECT_GE(part.count, 20u);
+    EXPECT_GE(part.count, 60u);
     EXPECT_GT(part.reads, 100u);
+    EXPECT_GT(part.disjoint, 100u);
+    EXPECT_GT(part.operations, part.disjoint + 100);
+    EXPECT_GT(part.stopped, 0u);
+    EXPECT_GT(part.continued, 0u);
+    EXPECT_GT(part.beside_stopped, 0u);
+    EXPECT_GT(part.forked, 0u);
+    EXPECT_GT(part.linear_states, 100u);
+    EXPECT_NE(part.directory_full == 0, part.cannot_fill.empty()) << part.cannot_fill;
+    EXPECT_NE(part.recycled_pids == 0, part.cannot_recycle.empty()) << part.cannot_recycle;
   }
+}
+
+TEST(PartsTest, AWorkerThatLiesInItsHistoryIsCaught) {
+  Findings findings;
+  RunKillsPart(3, Isolation::kNone, Moment(0, 200), &findings, {.lies = true});
+  ASSERT_EQ(findings.size(), 1u);
+  EXPECT_NE(findings[0].what.find("key 0: "), std::string::npos) << findings[0].what;
+}
+
+TEST(PartsTest, ADirectoryThatIsNotFullIsNoTestOfAFullOne) {
+  const FullDirectory full = TryFullDirectory(3, Isolation::kNone, /*leave_room=*/true);
+  if (!full.cannot_run.empty()) GTEST_SKIP() << full.cannot_run;
+  EXPECT_EQ(full.error, "a segment was made in a full directory");
 }
 
 TEST(PartsTest, StrayWritesDoNotLandAndOpenDoorsAreSeen) {
@@ -57,12 +80,16 @@ TEST(CampaignReportTest, HasTheNamesThatScriptsRelyOn) {
   report.kills.resize(2);
   report.kills[0].count = 3;
   report.kills[1].count = 4;
+  report.kills[1].stopped = 5;
   report.with_mutants = true;
   report.mutants.emplace_back();
   report.findings.push_back({"step", "a \xFF byte", "command"});
   const nlohmann::json json = nlohmann::json::parse(ToJson(report));
   EXPECT_EQ(json["isolation"], "mprotect");
   EXPECT_EQ(json["kills"]["count"], 7);
+  EXPECT_EQ(json["kills"]["stopped"], 5);
+  for (const char* name : {"continued", "forked", "recycled_pids", "directory_full", "disjoint"})
+    EXPECT_EQ(json["kills"][name], 0) << name;
   EXPECT_EQ(json["failures"].size(), 1u);
   for (const char* name : {"instructions", "crash_states", "distinct", "checked_per_second"})
     EXPECT_TRUE(json["step"].contains(name)) << name;

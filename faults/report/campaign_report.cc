@@ -2,9 +2,44 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 namespace lightning::faults {
+
+namespace {
+
+void AddKills(const KillsPart& part, KillsPart* sum) {
+  sum->count += part.count;
+  sum->operations += part.operations;
+  sum->reads += part.reads;
+  sum->disjoint += part.disjoint;
+  sum->stopped += part.stopped;
+  sum->continued += part.continued;
+  sum->beside_stopped += part.beside_stopped;
+  sum->forked += part.forked;
+  sum->recycled_pids += part.recycled_pids;
+  sum->directory_full += part.directory_full;
+  if (!part.cannot_recycle.empty()) sum->cannot_recycle = part.cannot_recycle;
+  if (!part.cannot_fill.empty()) sum->cannot_fill = part.cannot_fill;
+}
+
+}  // namespace
+
+nlohmann::ordered_json KillsToJson(const KillsPart& part) {
+  nlohmann::ordered_json json = {{"count", part.count},
+                                 {"operations", part.operations},
+                                 {"reads", part.reads},
+                                 {"shared", part.operations - part.disjoint},
+                                 {"disjoint", part.disjoint},
+                                 {"stopped", part.stopped},
+                                 {"continued", part.continued},
+                                 {"beside_stopped", part.beside_stopped},
+                                 {"forked", part.forked},
+                                 {"recycled_pids", part.recycled_pids},
+                                 {"directory_full", part.directory_full}};
+  if (!part.cannot_recycle.empty()) json["cannot_recycle"] = part.cannot_recycle;
+  if (!part.cannot_fill.empty()) json["cannot_fill"] = part.cannot_fill;
+  return json;
+}
 
 std::string ToJson(const CampaignReport& report) {
   using nlohmann::ordered_json;
@@ -29,13 +64,9 @@ std::string ToJson(const CampaignReport& report) {
                  {"distinct", sim.distinct},
                  {"kills", sim.kills}};
   if (!sim.cannot_run.empty()) json["sim"]["cannot_run"] = sim.cannot_run;
-  uint64_t count = 0, operations = 0, reads = 0;
-  for (const KillsPart& part : report.kills) {
-    count += part.count;
-    operations += part.operations;
-    reads += part.reads;
-  }
-  json["kills"] = {{"count", count}, {"operations", operations}, {"reads", reads}};
+  KillsPart kills;
+  for (const KillsPart& part : report.kills) AddKills(part, &kills);
+  json["kills"] = KillsToJson(kills);
   json["stray"] = {{"fired", report.stray.fired},
                    {"landed", report.stray.landed},
                    {"control_fired", report.stray.control_fired},

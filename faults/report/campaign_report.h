@@ -1,6 +1,7 @@
 // The figures of a whole campaign, for people and for programs.
 #pragma once
 
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,8 @@ struct CampaignReport {
   std::vector<MutantResult> mutants;
 };
 
+// The figures of the real processes, by the names that scripts rely on.
+nlohmann::ordered_json KillsToJson(const KillsPart& part);
 // One JSON object with the names that scripts rely on.
 std::string ToJson(const CampaignReport& report);
 // Whether nothing was found, and every mutant was.
