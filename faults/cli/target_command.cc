@@ -119,7 +119,7 @@ int RunTarget(const TargetCommandOptions& options) {
     PrintRow(engine, SecondsSince(begin));
   } else {
     const Healer healer = options.healer == "survivor" ? Healer::kSurvivor : Healer::kNewcomer;
-    engine.RunAt(options.seed, options.operations, healer, {options.at[0], options.at[1], 0});
+    engine.RunAt(options.seed, options.operations, healer, {options.at[0], options.at[1]});
   }
   if (const int status = WriteJson(options, engine, SecondsSince(begin)); status != kWell) return status;
   if (engine.left() > 0)

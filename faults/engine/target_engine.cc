@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <csignal>
 #include <filesystem>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "faults/engine/decoder.h"
@@ -151,7 +152,7 @@ std::string TargetEngine::Prepare() {
 bool TargetEngine::RunUndisturbed() {
   Scene scene;
   auto wrong = [&](size_t number, const TargetVerdict& verdict) {
-    Add(Healer::kSurvivor, {number, 0, 0}, verdict);
+    Add(Healer::kSurvivor, {number}, verdict);
     findings_.back().undisturbed = true;
     return false;
   };
@@ -185,6 +186,7 @@ bool TargetEngine::ScanOperation(Scene* scene, size_t number, Clock::time_point 
   files.LookAtAll();
   files.ReadMappings(victim.pid());
   std::unordered_set<uint64_t> seen = {files.Hash()};
+  std::unordered_map<uint64_t, uint64_t> times;
   for (uint64_t n = 1;; ++n) {
     user_regs_struct before;
     if (const std::string error = victim.ReadRegisters(&before); !error.empty()) return Fail(error);
@@ -192,6 +194,7 @@ bool TargetEngine::ScanOperation(Scene* scene, size_t number, Clock::time_point 
     if (n > 1 && AnswersNext(instruction, before)) break;
     if (const std::string error = victim.Step(); !error.empty()) return Fail(error);
     ++figures->instructions;
+    ++times[before.rip];
     const bool changed = Changed(files, instruction, before, victim.pid());
     if (n % kFullLookEvery == 0) {
       if (!changed && files.LookAtAll()) return Fail("a store to the shared files was overlooked");
@@ -202,7 +205,7 @@ bool TargetEngine::ScanOperation(Scene* scene, size_t number, Clock::time_point 
     ++figures->changes;
     if (!seen.insert(files.Hash()).second) continue;
     ++figures->distinct;
-    points->push_back({number, n, before.rip});
+    points->push_back({number, n, before.rip, times[before.rip]});
   }
   if (!files.error().empty()) return Fail(files.error());
   if (const std::string error = victim.RunToAnswer(); !error.empty()) return Fail(error);
@@ -233,10 +236,10 @@ void TargetEngine::KillAt(Healer healer, const TargetPoint& point) {
   const TargetOperation& operation = program_.operations[point.operation];
   if (error.empty()) error = scene.victim.Send(operation.Command());
   user_regs_struct registers = {};
-  for (uint64_t n = 1; n <= point.instruction && error.empty(); ++n) {
-    if (n == point.instruction) error = scene.victim.ReadRegisters(&registers);
-    if (error.empty()) error = scene.victim.Step();
-  }
+  if (error.empty() && point.times > 0) error = scene.victim.RunTo(point.address, point.times);
+  for (uint64_t n = 1; point.times == 0 && n < point.instruction && error.empty(); ++n) error = scene.victim.Step();
+  if (error.empty()) error = scene.victim.ReadRegisters(&registers);
+  if (error.empty()) error = scene.victim.Step();
   if (!error.empty()) {
     Fail(error);
     return;
@@ -253,7 +256,7 @@ void TargetEngine::KillAt(Healer healer, const TargetPoint& point) {
   ++figures_[static_cast<size_t>(healer)].judged;
   if (!verdict) return;
   ++figures_[static_cast<size_t>(healer)].bad;
-  Add(healer, {point.operation, point.instruction, registers.rip}, *verdict);
+  Add(healer, {point.operation, point.instruction, registers.rip, point.times}, *verdict);
 }
 
 void TargetEngine::Add(Healer healer, const TargetPoint& point, TargetVerdict verdict) {

@@ -35,7 +35,9 @@ TargetProgram MakeTargetProgram(uint64_t seed, size_t count);
 // A crash state: after which instruction (from 1) of which operation (from 0).
 struct TargetPoint {
   size_t operation = 0;
-  uint64_t instruction = 0, address = 0;
+  uint64_t instruction = 0;
+  // Where that instruction stands, and which execution of it in the operation this is. 0: not known.
+  uint64_t address = 0, times = 0;
 };
 
 struct TargetFigures {

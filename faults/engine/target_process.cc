@@ -232,18 +232,54 @@ std::string TargetProcess::AfterStop(int status) {
   return "";
 }
 
-std::string TargetProcess::RunToAnswer() {
+// To the next breakpoint, or until it is about to write to descriptor 1.
+std::string TargetProcess::RunToTrap(bool* answers) {
   for (;;) {
     int status = 0;
     if (ptrace(PTRACE_SYSCALL, pid_, nullptr, signal_) != 0 || waitpid(pid_, &status, 0) != pid_)
       return fmt::format("ptrace: {}", strerror(errno));
     if (std::string error = AfterStop(status); !error.empty()) return error;
+    if (status >> 8 == SIGTRAP) {
+      *answers = false;
+      return "";
+    }
     if (WSTOPSIG(status) != (SIGTRAP | 0x80)) continue;
     user_regs_struct registers;
     if (std::string error = ReadRegisters(&registers); !error.empty()) return error;
     const bool entry = registers.rax == static_cast<unsigned long long>(-ENOSYS);
-    if (entry && registers.orig_rax == SYS_write && registers.rdi == STDOUT_FILENO) return "";
+    *answers = entry && registers.orig_rax == SYS_write && registers.rdi == STDOUT_FILENO;
+    if (*answers) return "";
   }
+}
+
+std::string TargetProcess::RunToAnswer() {
+  bool answers = false;
+  while (!answers)
+    if (std::string error = RunToTrap(&answers); !error.empty()) return error;
+  return "";
+}
+
+std::string TargetProcess::RunTo(uint64_t address, uint64_t times) {
+  auto* const place = reinterpret_cast<void*>(address);
+  errno = 0;
+  const long code = ptrace(PTRACE_PEEKTEXT, pid_, place, nullptr);
+  if (errno != 0) return fmt::format("ptrace: {}", strerror(errno));
+  const long breakpoint = (code & ~0xFFL) | 0xCC;
+  for (uint64_t i = 1; i <= times; ++i) {
+    bool answers = true;
+    user_regs_struct registers;
+    if (ptrace(PTRACE_POKETEXT, pid_, place, breakpoint) != 0) return fmt::format("ptrace: {}", strerror(errno));
+    if (std::string error = RunToTrap(&answers); !error.empty()) return error;
+    if (answers) return "the client took another way than before: does it depend on chance, or on the time?";
+    if (std::string error = ReadRegisters(&registers); !error.empty()) return error;
+    if (registers.rip != address + 1) return fmt::format("a breakpoint of the client's own at {:#x}", registers.rip);
+    registers.rip = address;
+    if (ptrace(PTRACE_SETREGS, pid_, nullptr, &registers) != 0 || ptrace(PTRACE_POKETEXT, pid_, place, code) != 0)
+      return fmt::format("ptrace: {}", strerror(errno));
+    if (i == times) return "";
+    if (std::string error = Step(); !error.empty()) return error;
+  }
+  return "";
 }
 
 std::string TargetProcess::Step() {
