@@ -23,6 +23,7 @@ void AddCoverage(CLI::App& app, Command* command);
 void AddPlan(CLI::App& app, Command* command);
 void AddRun(CLI::App& app, Command* command);
 void AddReplay(CLI::App& app, Command* command);  // and pack
+void AddTarget(CLI::App& app, Command* command);
 void AddCheckHistory(CLI::App& app, Command* command);
 void AddMakeHistory(CLI::App& app, Command* command);
 

@@ -24,6 +24,7 @@ int Main(int argc, char** argv) {
   AddPlan(app, &command);
   AddRun(app, &command);
   AddReplay(app, &command);
+  AddTarget(app, &command);
   AddCheckHistory(app, &command);
   AddMakeHistory(app, &command);
   try {
