@@ -65,10 +65,11 @@ int StepInGdb(const std::string& folder, const nlohmann::json& verdict, const st
   const auto show = [&](Tracee& process, const std::string& path) -> std::string {
     if (std::string error = process.Release(); !error.empty()) return error;
     std::vector<std::string> gdb = GdbCommand(printers, batch);
-    gdb.insert(gdb.end(), {"-p", std::to_string(process.pid()), "-ex", "lightning segment " + path, "-ex",
-                           "echo \\nthe killing instruction:\\n", "-ex", "lightning where"});
+    gdb.insert(gdb.end(),
+               {"-p", std::to_string(process.pid()), "-ex", "handle SIGSTOP nostop noprint nopass", "-ex",
+                "lightning segment " + path, "-ex", "echo \\nthe killing instruction:\\n", "-ex", "lightning where"});
     if (batch) {
-      gdb.insert(gdb.end(), {"-ex", "stepi", "-ex", "echo \\nafter it:\\n", "-ex", "lightning all"});
+      gdb.insert(gdb.end(), {"-ex", "echo \\nafter it:\\n", "-ex", "stepi", "-ex", "x/i $pc", "-ex", "lightning all"});
     } else {
       gdb.insert(gdb.end(), {"-ex", "lightning all", "-ex", "lightning help"});
     }

@@ -137,7 +137,10 @@ def test_gdb_stops_at_the_killing_instruction_and_prints_the_store(failure):
     killing, after = done.stdout.split("after it:")
     assert "StoreWithoutUndo" in killing and "planted_victim_main.cc" in killing
     assert "*counter = *counter + 1" in killing, "the source line"
-    assert re.search(r"=> 0x[0-9a-f]+.*mov ", killing), "the instruction"
+    at = re.search(r"=> (0x[0-9a-f]+) .*mov ", killing)
+    assert at, "the instruction"
+    then = re.search(r"=> (0x[0-9a-f]+) ", after)
+    assert 0 < int(then[1], 16) - int(at[1], 16) <= 15, "it was executed, and no more than that"
     assert re.search(r"^slot 0: \{active, generation 1, pid \d+", after, re.M), after
     assert "undo log of slot 0: 0 entries" in after
     assert "locks: 0 held" in after

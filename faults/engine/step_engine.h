@@ -139,8 +139,8 @@ class StepEngine {
   std::string JudgeSurvivor(Scene& scene);
   // Up to instruction `limit` of the stepped client, judging nothing. An error text, or "".
   std::string StepUpTo(Scene& scene, uint64_t limit);
-  // Once only: the client again, from the beginning; the first place where it does something else, or "".
-  std::string RunAgain(const StepRun& run, const StepTrace& first);
+  // The client again, from the beginning. Where it does something else is a finding.
+  void RunAgain(const StepRun& run, const StepTrace& first);
 
   // step_evidence.cc.
   void BeginEvidence(Stepper& stepper);
