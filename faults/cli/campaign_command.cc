@@ -51,6 +51,8 @@ void RunParts(const CampaignOptions& options, CampaignReport* report) {
   PrintSim(report->sim);
   report->step = RunStepPart("", options.seed, Isolation::kNone, budget(kStep, 1), findings);
   PrintStep(report->step);
+  report->cross = CrossCheckWords(report->step.words, findings);
+  PrintCross(report->cross);
 }
 
 int RunCampaign(const CampaignOptions& options) {
@@ -89,8 +91,8 @@ int RunCampaign(const CampaignOptions& options) {
 
 void AddCampaign(CLI::App& app, Command* command) {
   auto options = std::make_shared<CampaignOptions>();
-  CLI::App* campaign =
-      app.add_subcommand("campaign", "All parts: stray writes, random operations, real kills, simulated clients, every instruction");
+  CLI::App* campaign = app.add_subcommand(
+      "campaign", "All parts: stray writes, random operations, real kills, simulated clients, every instruction");
   campaign
       ->add_option("--seconds", options->seconds, "How long; without it about four minutes, and each part does enough")
       ->check(CLI::PositiveNumber);

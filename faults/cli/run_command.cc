@@ -81,10 +81,12 @@ int RunStepEngine(const RunOptions& options) {
     StepEngine engine(Isolation::kNone, depth);
     const Clock::time_point begin = Clock::now();
     engine.Run(run);
-    part = {engine.figures(), engine.record(), SecondsSince(begin)};
+    part = {engine.figures(), engine.record(), SecondsSince(begin), engine.words()};
     findings = engine.findings();
   }
   PrintStep(part);
+  const CrossCheck cross = CrossCheckWords(part.words, &findings);
+  PrintCross(cross);
   const StepFigures& f = part.figures;
   const double stepping = part.seconds - f.checking_seconds;
   nlohmann::json report = Begin(options);
@@ -95,6 +97,7 @@ int RunStepEngine(const RunOptions& options) {
   report["distinct"] = f.judged();
   report["checked_per_second"] = f.checked_per_second();
   report["depth"] = options.depth;
+  report["cross_check"] = {{"stepped", cross.stepped}, {"hooked", cross.hooked}};
   for (const Finding& finding : findings)
     report["failures"].push_back(Keep(options, finding, options.plan.empty() ? nullptr : &run.plan));
   return End(options, report, findings);

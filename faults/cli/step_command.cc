@@ -53,13 +53,13 @@ int StepOnce(const StepOptions& options, Isolation isolation) {
   bool exact = true;
   if (options.at.empty()) {
     engine.Run(run);
-    PrintStep({engine.figures(), {}, SecondsSince(begin)});
+    PrintStep({engine.figures(), {}, SecondsSince(begin), {}});
   } else if (options.kill) {
     engine.KillAt(run, options.at[0]);
   } else {
     engine.RunTo(run, options.at, &exact);
   }
-  const StepPart part{engine.figures(), engine.record(), SecondsSince(begin)};
+  const StepPart part{engine.figures(), engine.record(), SecondsSince(begin), engine.words()};
   if (const int status = Report(options, isolation, part, engine.findings()); status != kWell) return status;
   if (!exact) fmt::print(stderr, "an instruction of --at changed nothing; the next that did was judged\n");
   return PrintFindings(engine.findings());
@@ -85,6 +85,7 @@ int RunStep(const StepOptions& options) {
   budget.quiet = options.quiet;
   const StepPart part = RunStepPart(options.op, options.seed, isolation, budget, &findings, options.depth);
   PrintStep(part);
+  PrintCross(CrossCheckWords(part.words, &findings));
   if (const int status = Report(options, isolation, part, findings); status != kWell) return status;
   return PrintFindings(findings);
 }

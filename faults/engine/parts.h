@@ -21,6 +21,7 @@ struct StepPart {
   StepFigures figures;
   StepRecord record;
   double seconds = 0;
+  ChangedWords words;
 };
 // All operations (or one), round after round with other seeds; a sample of points is killed for real as well. With
 // `depth`, recoveries inside recoveries are stepped for a quarter of the operations in each round, or for the one.

@@ -42,6 +42,7 @@ StepPart RunStepPart(const std::string& only, uint64_t seed, Isolation isolation
   }
   part.figures = engine.figures();
   part.record = engine.record();
+  part.words = engine.words();
   part.seconds = SecondsSince(begin);
   findings->insert(findings->end(), engine.findings().begin(), engine.findings().end());
   return part;

@@ -19,10 +19,11 @@ bool ChangesMappings(uint64_t call) {
 
 }  // namespace
 
-Stepper::Stepper(Tracee& tracee, const Segment& segment, std::string path)
+Stepper::Stepper(Tracee& tracee, const Segment& segment, std::string path, ChangedWords* words)
     : tracee_(tracee),
       segment_(segment),
       path_(std::move(path)),
+      words_(words),
       watched_(segment.geometry().doorbells),
       shadow_(segment.view(), segment.view() + watched_),
       program_(FindProgram(tracee.pid())) {
@@ -122,6 +123,8 @@ std::string Stepper::Run(uint64_t limit, const OnChange& on_change, StepCounts* 
       continue;
     }
     ++counts->changes;
+    for (const WordChange& change : words_ != nullptr ? changes() : std::span<const WordChange>())
+      words_->Note(segment_, change.offset, program_.OffsetOf(before.rip));
     trace_.back().outcome = PointOutcome::kDuplicate;  // until the callback knows better
     if (!on_change(counts->instructions, before.rip)) return "";
   }
