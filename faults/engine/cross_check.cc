@@ -14,12 +14,18 @@
 namespace lightning::faults {
 namespace {
 
+constexpr uint32_t kNear = 256;  // bytes of code
+
+// The store itself is often a line of <atomic> that was inlined; then the last line of the store's sources before it.
 std::string LineOf(const LineTable& table, uint32_t address) {
   if (address == StepPoint::kElsewhere) return "in a library";
-  std::string lines;
-  for (const SourcePlace& place : table.At(address))
-    lines += fmt::format("{}{}:{}", lines.empty() ? "" : ", ", table.files()[place.file], place.line);
-  return lines.empty() ? "of no source line" : lines;
+  for (uint32_t back = 0; back <= std::min(kNear, address); ++back) {
+    std::string lines;
+    for (const SourcePlace& place : table.At(address - back))
+      lines += fmt::format("{}{}:{}", lines.empty() ? "" : ", ", table.files()[place.file], place.line);
+    if (!lines.empty()) return lines;
+  }
+  return "of no source line";
 }
 
 }  // namespace

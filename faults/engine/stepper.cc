@@ -102,6 +102,13 @@ bool Stepper::LookAfter(const Instruction& instruction, const user_regs_struct& 
   return changed;
 }
 
+// Of the last instruction; in a library, of the one that called into it.
+uint32_t Stepper::LastInProgram() const {
+  const auto at = std::find_if(trace_.rbegin(), trace_.rend(),
+                               [](const StepPoint& point) { return point.address != StepPoint::kElsewhere; });
+  return at == trace_.rend() ? StepPoint::kElsewhere : at->address;
+}
+
 std::string Stepper::Run(uint64_t limit, const OnChange& on_change, StepCounts* counts, bool* ended) {
   *ended = false;
   std::string error;
@@ -124,7 +131,7 @@ std::string Stepper::Run(uint64_t limit, const OnChange& on_change, StepCounts* 
     }
     ++counts->changes;
     for (const WordChange& change : words_ != nullptr ? changes() : std::span<const WordChange>())
-      words_->Note(segment_, change.offset, program_.OffsetOf(before.rip));
+      words_->Note(segment_, change.offset, LastInProgram());
     trace_.back().outcome = PointOutcome::kDuplicate;  // until the callback knows better
     if (!on_change(counts->instructions, before.rip)) return "";
   }

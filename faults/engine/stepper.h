@@ -45,6 +45,7 @@ class Stepper {
   void ReadMappings();
   // Whether the words from `begin` to `end` differ from the shadow, which then gets them; `changes_` gets the words.
   bool Changed(uint64_t begin, uint64_t end);
+  uint32_t LastInProgram() const;
   bool LookAfter(const Instruction& instruction, const user_regs_struct& before);
 
   struct Mapping {
