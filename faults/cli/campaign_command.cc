@@ -53,6 +53,8 @@ void RunParts(const CampaignOptions& options, CampaignReport* report) {
   PrintSim(report->sim);
   report->step = RunStepPart("", options.seed, Isolation::kNone, budget(kStep, 1), findings);
   PrintStep(report->step);
+  report->cross = CrossCheckWords(report->step.words, findings);
+  PrintCross(report->cross);
   KeepFindings(options.keep, report->step.failed, Isolation::kNone, options.seed, findings);
 }
 

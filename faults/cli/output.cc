@@ -45,6 +45,14 @@ void PrintSim(const SimPart& part) {
                   Thousands(part.crash_states), Thousands(part.distinct)));
 }
 
+void PrintCross(const CrossCheck& check) {
+  if (!check.cannot_run.empty()) return Row("cross", check.seconds, "SKIPPED: " + check.cannot_run);
+  Row("cross", check.seconds,
+      fmt::format("{} kinds of control words changed under the step engine, each looked up among the {} that the "
+                  "simulation decides about",
+                  check.stepped, check.hooked));
+}
+
 void PrintOps(const OpsPart& part) {
   Row("ops", part.seconds,
       fmt::format("{} random operations against the model, {} segments ({})", Thousands(part.count), part.episodes,

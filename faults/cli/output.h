@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "faults/engine/cross_check.h"
 #include "faults/engine/parts.h"
 #include "faults/plan/plan.h"
 #include "faults/report/finding.h"
@@ -18,6 +19,7 @@ int Usage(const std::string& message);
 // One row of the table each.
 void PrintStep(const StepPart& part);
 void PrintSim(const SimPart& part);
+void PrintCross(const CrossCheck& check);
 void PrintOps(const OpsPart& part);
 void PrintKills(const KillsPart& part);
 void PrintStray(const StrayPart& part);

@@ -63,10 +63,12 @@ int RunStepEngine(const RunOptions& options) {
     StepEngine engine(Isolation::kNone, depth);
     const Clock::time_point begin = Clock::now();
     engine.Run(run);
-    part = {engine.figures(), engine.record(), SecondsSince(begin), engine.failed()};
+    part = PartOf(engine, SecondsSince(begin));
     findings = engine.findings();
   }
   PrintStep(part);
+  const CrossCheck cross = CrossCheckWords(part.words, &findings);
+  PrintCross(cross);
   const StepFigures& f = part.figures;
   const double stepping = part.seconds - f.checking_seconds;
   nlohmann::json report = Begin(options);
@@ -77,6 +79,7 @@ int RunStepEngine(const RunOptions& options) {
   report["distinct"] = f.judged();
   report["checked_per_second"] = f.checked_per_second();
   report["depth"] = options.depth;
+  report["cross_check"] = {{"stepped", cross.stepped}, {"hooked", cross.hooked}};
   return End(options, part.failed, std::move(report), std::move(findings));
 }
 

@@ -58,15 +58,14 @@ int StepOnce(const StepOptions& options, Isolation isolation) {
   bool exact = true;
   if (options.at.empty()) {
     engine.Run(run);
-    PrintStep({engine.figures(), {}, SecondsSince(begin), {}});
+    PrintStep(PartOf(engine, SecondsSince(begin)));
   } else if (options.kill) {
     engine.KillAt(run, options.at[0]);
   } else {
     engine.RunTo(run, options.at, &exact);
   }
   if (!exact) fmt::print(stderr, "an instruction of --at changed nothing; the next that did was judged\n");
-  return Report(options, isolation, {engine.figures(), engine.record(), SecondsSince(begin), engine.failed()},
-                engine.findings());
+  return Report(options, isolation, PartOf(engine, SecondsSince(begin)), engine.findings());
 }
 
 int RunStep(const StepOptions& options) {
@@ -91,6 +90,7 @@ int RunStep(const StepOptions& options) {
   budget.quiet = options.quiet;
   StepPart part = RunStepPart(options.op, options.seed, isolation, budget, &findings, options.depth, options.twice);
   PrintStep(part);
+  PrintCross(CrossCheckWords(part.words, &findings));
   return Report(options, isolation, std::move(part), std::move(findings));
 }
 

@@ -178,7 +178,7 @@ class KillsRun {
     const uint64_t age = MonotonicNanoseconds() - dead.born;
     if (age < kTickNanoseconds) usleep(static_cast<useconds_t>((kTickNanoseconds - age) / 1000));
     const std::string number = std::to_string(dead.pid - 1);
-    if (write(last_pid_.get(), number.data(), number.size()) >= 0) return;
+    if (pwrite(last_pid_.get(), number.data(), number.size(), 0) >= 0) return;
     part_->cannot_recycle = fmt::format("{} cannot be written: {}", kLastPid, strerror(errno));
     last_pid_ = ScopedFd();
   }

@@ -23,7 +23,10 @@ struct StepPart {
   StepRecord record;
   double seconds = 0;
   std::optional<StepFailed> failed = {};
+  ChangedWords words = {};
 };
+// What an engine did in that time.
+StepPart PartOf(const StepEngine& engine, double seconds);
 // All operations (or one), round after round with other seeds; a sample of points is killed for real as well. With
 // `depth`, recoveries inside recoveries are stepped for a quarter of the operations in each round, or for the one.
 // `twice`: every run must repeat itself.

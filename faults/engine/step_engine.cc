@@ -103,6 +103,7 @@ void StepEngine::Run(const StepRun& run) {
   Scene scene;
   const Clock::time_point run_begin = Clock::now();
   ++figures_.runs;
+  words_.set_command(run.command);
   random_ = Random(MixSeeds(run.plan.seed, 31));
   std::string error = Prepare(scene, run.plan);
   if (!error.empty()) return Report(run, error, {0}, "");

@@ -9,6 +9,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "faults/check/word_place.h"
 #include "faults/engine/tracee.h"
 #include "faults/model/random.h"
 #include "faults/plan/step_plan.h"
@@ -102,6 +103,8 @@ class StepEngine {
   const Findings& findings() const { return findings_; }
   // Every instruction that was stepped, and what came of a death after it.
   const StepRecord& record() const { return record_; }
+  // Every word that changed: cross_check.h.
+  const ChangedWords& words() const { return words_; }
   // Instructions of the last run.
   uint64_t last_instructions() const { return last_instructions_; }
 
@@ -155,6 +158,7 @@ class StepEngine {
   StepFigures figures_;
   Findings findings_;
   StepRecord record_;
+  ChangedWords words_;
   Random random_{1};
   uint64_t last_instructions_ = 0;
   std::optional<StepFailed> failed_;

@@ -6,9 +6,12 @@
 
 namespace lightning::faults {
 
+StepPart PartOf(const StepEngine& engine, double seconds) {
+  return {engine.figures(), engine.record(), seconds, engine.failed(), engine.words()};
+}
+
 StepPart RunStepPart(const std::string& only, uint64_t seed, Isolation isolation, const Budget& budget,
                      Findings* findings, const StepDepth& depth, bool twice) {
-  StepPart part;
   StepEngine engine(isolation, depth);
   engine.set_twice(twice);
   Progress progress("step ", budget.quiet);
@@ -41,12 +44,8 @@ StepPart RunStepPart(const std::string& only, uint64_t seed, Isolation isolation
     }
     if (SecondsSince(begin) >= budget.seconds) break;
   }
-  part.figures = engine.figures();
-  part.record = engine.record();
-  part.failed = engine.failed();
-  part.seconds = SecondsSince(begin);
   findings->insert(findings->end(), engine.findings().begin(), engine.findings().end());
-  return part;
+  return PartOf(engine, SecondsSince(begin));
 }
 
 }  // namespace lightning::faults

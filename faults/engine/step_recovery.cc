@@ -49,7 +49,7 @@ std::string StepEngine::StartRecoverer(Scene& scene, Recoverer& recoverer, const
     error = recoverer.process.Start(VictimProgram(),
                                     VictimArguments(recoverer.plan_file, "recoverer", path, Isolation::kNone));
   if (error.empty()) error = recoverer.process.RunToMarker();
-  if (error.empty()) recoverer.stepper.emplace(recoverer.process, segment, path);
+  if (error.empty()) recoverer.stepper.emplace(recoverer.process, segment, path, &words_);
   return error;
 }
 

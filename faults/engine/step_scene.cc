@@ -53,7 +53,7 @@ std::string StepEngine::KillInside(Scene& scene, const Plan& plan, size_t client
     if (kill.client == plan.clients[client].name) kills.emplace_back(kill.at);
   }
   const Segment& segment = scene.file->segment();
-  Stepper stepper(tracee, segment, scene.file->path());
+  Stepper stepper(tracee, segment, scene.file->path(), &words_);
   StepCounts counts;
   bool reached = false, ended = true;
   auto on_change = [&](uint64_t instruction, uint64_t) {
@@ -134,7 +134,7 @@ std::string StepEngine::Prepare(Scene& scene, const Plan& plan) {
   if (error.empty()) error = StartAll(scene, plan);
   if (error.empty()) error = RunUpTo(scene, plan);
   if (error.empty()) error = SetUpChecker(scene, plan);
-  if (error.empty()) scene.stepper.emplace(*scene.victim, scene.file->segment(), scene.file->path());
+  if (error.empty()) scene.stepper.emplace(*scene.victim, scene.file->segment(), scene.file->path(), &words_);
   return error;
 }
 

@@ -19,10 +19,11 @@ bool ChangesMappings(uint64_t call) {
 
 }  // namespace
 
-Stepper::Stepper(Tracee& tracee, const Segment& segment, std::string path)
+Stepper::Stepper(Tracee& tracee, const Segment& segment, std::string path, ChangedWords* words)
     : tracee_(tracee),
       segment_(segment),
       path_(std::move(path)),
+      words_(words),
       watched_(segment.geometry().doorbells),
       shadow_(segment.view(), segment.view() + watched_),
       program_(FindProgram(tracee.pid())) {
@@ -108,6 +109,13 @@ std::vector<uint64_t> Stepper::RecentAddresses() const {
   return addresses;
 }
 
+// Of the last instruction; in a library, of the one that called into it.
+uint32_t Stepper::LastInProgram() const {
+  const auto at = std::find_if(trace_.rbegin(), trace_.rend(),
+                               [](const StepPoint& point) { return point.address != StepPoint::kElsewhere; });
+  return at == trace_.rend() ? StepPoint::kElsewhere : at->address;
+}
+
 std::string Stepper::Run(uint64_t limit, const OnChange& on_change, StepCounts* counts, bool* ended) {
   *ended = false;
   std::string error;
@@ -133,6 +141,8 @@ std::string Stepper::Run(uint64_t limit, const OnChange& on_change, StepCounts* 
     if (keep_changes_) {
       for (const WordChange& change : changes_) kept_changes_.push_back({counts->instructions, before.rip, change});
     }
+    for (const WordChange& change : words_ != nullptr ? changes() : std::span<const WordChange>())
+      words_->Note(segment_, change.offset, LastInProgram());
     trace_.back().outcome = PointOutcome::kDuplicate;  // until the callback knows better
     if (!on_change(counts->instructions, before.rip)) return "";
   }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "faults/check/undo_watch.h"
+#include "faults/check/word_place.h"
 #include "faults/engine/decoder.h"
 #include "faults/engine/tracee.h"
 #include "faults/report/step_record.h"
@@ -21,8 +22,9 @@ struct StepCounts {
 
 class Stepper {
  public:
-  // `segment`: a view of the file, shared with the victim. `path`: its name in the victim's list of mappings.
-  Stepper(Tracee& tracee, const Segment& segment, std::string path);
+  // `segment`: a view of the file, shared with the victim. `path`: its name in the victim's list of mappings. `words`:
+  // gets the words that change.
+  Stepper(Tracee& tracee, const Segment& segment, std::string path, ChangedWords* words = nullptr);
 
   // What to do at an instruction that changed the control region: its number, from 1, and its address. False: stop.
   using OnChange = std::function<bool(uint64_t instruction, uint64_t address)>;
@@ -53,6 +55,7 @@ class Stepper {
   void ReadMappings();
   // Whether the words from `begin` to `end` differ from the shadow, which then gets them; `changes_` gets the words.
   bool Changed(uint64_t begin, uint64_t end);
+  uint32_t LastInProgram() const;
   bool LookAfter(const Instruction& instruction, const user_regs_struct& before);
 
   struct Mapping {
@@ -63,6 +66,7 @@ class Stepper {
   Tracee& tracee_;
   const Segment& segment_;
   const std::string path_;
+  ChangedWords* const words_;
   const uint64_t watched_;  // bytes from the beginning that are compared
   Decoder decoder_;
   std::vector<std::byte> shadow_;

@@ -67,6 +67,8 @@ std::string ToJson(const CampaignReport& report) {
   KillsPart kills;
   for (const KillsPart& part : report.kills) AddKills(part, &kills);
   json["kills"] = KillsToJson(kills);
+  json["cross_check"] = {{"stepped", report.cross.stepped}, {"hooked", report.cross.hooked}};
+  if (!report.cross.cannot_run.empty()) json["cross_check"]["cannot_run"] = report.cross.cannot_run;
   json["stray"] = {{"fired", report.stray.fired},
                    {"landed", report.stray.landed},
                    {"control_fired", report.stray.control_fired},

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "faults/engine/cross_check.h"
 #include "faults/engine/parts.h"
 #include "faults/mutants/mutants.h"
 
@@ -16,6 +17,7 @@ struct CampaignReport {
   double seconds = 0;
   StepPart step;
   SimPart sim;
+  CrossCheck cross;
   std::vector<KillsPart> kills;
   StrayPart stray;
   OpsPart ops;

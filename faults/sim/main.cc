@@ -91,6 +91,7 @@ int Report(const Arguments& arguments, const SimEngine& engine) {
       {"checked_per_second", f.crashes.seconds > 0 ? static_cast<double>(f.crashes.distinct) / f.crashes.seconds : 0},
       {"memory", arguments.memory},
   };
+  for (const WordPlace place : engine.stored()) report["stored"].push_back(PlaceName(place));
   for (const SimFailure& failure : engine.failures()) {
     const std::string folder = arguments.keep ? Keep(arguments, failure) : "";
     const std::string replay = arguments.keep ? ReplayCommand(folder) : "";

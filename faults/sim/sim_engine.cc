@@ -118,6 +118,14 @@ void SimEngine::Note(const Plan& plan, const Simulation& sim, RunKind kind, cons
   if (options_.evidence != nullptr) options_.evidence->Take(plan, sim.image().segment());
 }
 
+void SimEngine::NoteStored(Simulation& sim) {
+  const Segment& segment = sim.memory().segment();
+  const std::vector<bool>& stored = sim.stored();
+  const auto end = stored.begin() + static_cast<std::ptrdiff_t>(segment.geometry().doorbells / 8);
+  for (auto at = std::find(stored.begin(), end, true); at != end; at = std::find(at + 1, end, true))
+    stored_.insert(*PlaceOf(segment, static_cast<uint64_t>(at - stored.begin()) * 8));
+}
+
 void SimEngine::RunPlan(const Plan& plan, uint64_t number) {
   ++figures_.plans;
   const RunKind kind = KindOfRun(number);
@@ -156,6 +164,7 @@ void SimEngine::RunPlan(const Plan& plan, uint64_t number) {
     if (died) static_cast<void>(sim.release());
     if (died) break;
   }
+  if (sim != nullptr) NoteStored(*sim);
   const CrashCounts& crashes = judge.counts();
   figures_.crashes.states += crashes.states;
   figures_.crashes.distinct += crashes.distinct;

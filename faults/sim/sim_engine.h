@@ -2,9 +2,11 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "faults/check/word_place.h"
 #include "faults/plan/plan.h"
 #include "faults/sim/crash_judge.h"
 #include "faults/sim/simulation.h"
@@ -58,6 +60,8 @@ class SimEngine {
   void Run();
   const SimFigures& figures() const { return figures_; }
   const std::vector<SimFailure>& failures() const { return failures_; }
+  // Every kind of word that some run stored to through the hooks.
+  const std::set<WordPlace>& stored() const { return stored_; }
 
  private:
   RunKind KindOfRun(uint64_t number) const;
@@ -67,11 +71,13 @@ class SimEngine {
   // What is wrong with one run, or "". After an assertion failed, `sim` must not be touched again.
   std::string RunOnce(Simulation& sim, Strategy& strategy, CrashJudge* judge, bool* died);
   void Note(const Plan& plan, const Simulation& sim, RunKind kind, const std::string& what);
+  void NoteStored(Simulation& sim);
   bool Over() const;
 
   const SimOptions options_;
   SimFigures figures_;
   std::vector<SimFailure> failures_;
+  std::set<WordPlace> stored_;
   double began_ = 0;
   std::chrono::steady_clock::time_point deadline_;
 };

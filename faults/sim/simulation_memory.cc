@@ -162,6 +162,7 @@ void Simulation::Drain(Runner& runner, size_t keep) {
 
 void Simulation::FinishPayload(Runner& runner) {
   const uint64_t size = std::exchange(runner.payload_size, 0);
+  for (uint64_t at = runner.payload; at < runner.payload + size; at += 8) stored_[at / 8] = true;
   const bool changed = image_.WriteBytes(runner.payload, memory_.data() + runner.payload, size);
   if (!changed || !observed_) return;
   crash_pending_ = true;
