@@ -22,6 +22,7 @@ void AddOps(CLI::App& app, Command* command);
 void AddCoverage(CLI::App& app, Command* command);
 void AddPlan(CLI::App& app, Command* command);
 void AddRun(CLI::App& app, Command* command);  // and replay
+void AddKillAt(CLI::App& app, Command* command);
 void AddCheckHistory(CLI::App& app, Command* command);
 void AddMakeHistory(CLI::App& app, Command* command);
 

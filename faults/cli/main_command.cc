@@ -23,6 +23,7 @@ int Main(int argc, char** argv) {
   AddCoverage(app, &command);
   AddPlan(app, &command);
   AddRun(app, &command);
+  AddKillAt(app, &command);
   AddCheckHistory(app, &command);
   AddMakeHistory(app, &command);
   try {
