@@ -106,8 +106,8 @@ class Client:
             time.sleep(0.0005)
 
     def wait(self, timeout=WAIT):
-        """Closes its standard input, and waits until it has ended or was killed: its exit status, or -SIGNAL as subprocess has it. What it still writes is
-        kept in `output`."""
+        """Closes its standard input and waits until it has ended or was killed: its exit status, or -SIGNAL as subprocess
+        has it. What it still writes is kept in `output`."""
         try:
             rest, _ = self.process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:

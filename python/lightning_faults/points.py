@@ -98,8 +98,10 @@ def count(command, *, after_line="", until_line="", env=None, cwd=None, timeout=
                          env=env, cwd=cwd, timeout=timeout, check=False)
     traced.close()
     report = traced.report()
-    if report is None or not report["marker"]:
-        raise RuntimeError(f"cannot count {command}: {run.stderr.decode() or f'no line {after_line!r}'}")
+    if report is None:
+        raise RuntimeError(f"cannot count {command}: {run.stderr.decode()}")
+    if not report["marker"]:
+        raise RuntimeError(f"cannot count {command}: it never wrote the line {after_line!r}")
     return report
 
 
