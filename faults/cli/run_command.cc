@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "faults/cli/commands.h"
+#include "faults/cli/many_seeds.h"
 #include "faults/cli/output.h"
 #include "faults/engine/parts.h"
 #include "faults/engine/sim_part.h"
@@ -22,6 +23,7 @@ struct RunOptions {
   double seconds = 30;
   uint32_t depth = 2;
   bool quiet = false;
+  ManySeeds many;
 };
 
 // Sentences differ by names and numbers; what is left is what kind of failure it is.
@@ -119,6 +121,9 @@ int RunSimEngine(const RunOptions& options) {
   if (!options.plan.empty()) arguments.insert(arguments.end(), {"--plan", options.plan});
   if (!options.memory.empty()) arguments.insert(arguments.end(), {"--memory", options.memory});
   if (options.quiet) arguments.emplace_back("--quiet");
+  // Bounded by the count alone: what is found then follows from the seed.
+  if (const uint64_t most = options.many.schedules; most != 0)
+    arguments.insert(arguments.end(), {"--schedules", std::to_string(most), "--seconds", "1e8"});
   const SimRun run = RunSimulation(arguments, /*show=*/true);
   if (run.status == kCannotRun) {
     fmt::print(stderr, "lightning-faults: cannot run here: {}\n", run.error);
@@ -132,7 +137,20 @@ int RunSimEngine(const RunOptions& options) {
   return run.status;
 }
 
+int RunManySeeds(const RunOptions& options) {
+  if (!options.plan.empty()) return Usage("a plan is one run; --seeds and --ray are for what follows from seeds");
+  std::vector<std::string> more = {"--engine",  options.engine,
+                                   "--seed",    std::to_string(options.seed),
+                                   "--seconds", fmt::format("{}", options.seconds),
+                                   "--depth",   std::to_string(options.depth),
+                                   "--folder",  options.folder};
+  if (!options.json.empty()) more.insert(more.end(), {"--json", options.json});
+  if (!options.memory.empty()) more.insert(more.end(), {"--memory", options.memory});
+  return BecomeManySeeds(options.many, more);
+}
+
 int RunEngine(const RunOptions& options) {
+  if (options.many.wanted()) return RunManySeeds(options);
   if (options.engine == "sim") return RunSimEngine(options);
   if (options.engine == "step") return RunStepEngine(options);
   if (options.engine == "real") return RunRealEngine(options);
@@ -196,7 +214,16 @@ void AddRun(CLI::App& app, Command* command) {
   run->add_option("--json", options->json, "Writes the figures and failures as one object");
   run->add_option("--folder", options->folder, "Where failures are kept, each in a folder of its own");
   run->add_flag("--quiet", options->quiet, "No progress");
-  run->footer("Example: lightning-faults run --engine sim --seed 7 --seconds 60 --json run.json");
+  run->add_option("--schedules", options->many.schedules, "sim: at most so many, in place of --seconds");
+  run->add_option("--seeds", options->many.seeds, "So many runs, from --seed on, merged into one object");
+  run->add_option("--ray", options->many.ray, "Spread them over a Ray cluster: its address, or auto, or local")
+      ->expected(0, 1)
+      ->default_str("auto");
+  run->add_option("--tasks", options->many.tasks, "How many of them at a time, with --ray")
+      ->check(CLI::Range(1, 100'000));
+  run->footer(
+      "Example: lightning-faults run --engine sim --seed 7 --seconds 60 --json run.json\n"
+      "Example: lightning-faults run --seeds 64 --schedules 2000 --ray auto --tasks 16 --json run.json");
   run->callback([=] { *command = [=] { return RunEngine(*options); }; });
 
   auto folder = std::make_shared<std::string>();

@@ -2,7 +2,6 @@
 without."""
 
 import re
-import shlex
 import subprocess
 
 from toys import TEST
@@ -40,7 +39,7 @@ def test_the_replay_command_shows_the_same_failure_in_another_shell(inner, trace
         assert again.returncode == 1, again.stdout + again.stderr
         assert "1 failed in" in again.stdout
         assert f"test_fields_are_equal[{point}]" in again.stdout
-        assert shlex.quote(command) in shlex.quote(again.stdout), "it prints itself again"
+        assert f"again: {command}\n" in again.stdout
 
 
 def test_a_point_can_be_asked_for_that_is_not_in_the_sweep(inner):
