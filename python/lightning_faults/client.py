@@ -12,6 +12,8 @@ import signal
 import subprocess
 import time
 
+from .points import repeatable
+
 WAIT = 60
 STATES = {"stopped": "T", "traced": "t", "zombie": "Z", "sleeping": "S"}
 
@@ -26,6 +28,8 @@ class Client:
         self.command = [os.fspath(word) for word in command]
         self.point = point
         self._traced = None if point is None else point.trace(self.command)
+        if self._traced is not None:
+            env = repeatable(env)
         self.process = subprocess.Popen(
             self.command if self._traced is None else self._traced.command, stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=stderr, env=env, cwd=cwd, bufsize=0)

@@ -21,6 +21,11 @@ import tempfile
 INSTRUCTION, SYSTEM_CALL, LINE = "instruction", "system-call", "line"
 
 
+def repeatable(env=None):
+    """The environment in which a program written in Python does the same in each run, and others what they always do."""
+    return {"PYTHONHASHSEED": "0", **(os.environ if env is None else env)}
+
+
 class Tracer:
     """The program that traces: `lightning-faults kill-at` where there is one (in $LIGHTNING_BIN_DIR or PATH), else the
     module kill_at of this package, which does the same several times slower."""
@@ -95,7 +100,7 @@ def count(command, *, after_line="", until_line="", env=None, cwd=None, timeout=
                *(["--until-line", until_line] if until_line else [])]
     traced = Traced([os.fspath(word) for word in command], options)
     run = subprocess.run(traced.command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                         env=env, cwd=cwd, timeout=timeout, check=False)
+                         env=repeatable(env), cwd=cwd, timeout=timeout, check=False)
     traced.close()
     report = traced.report()
     if report is None:

@@ -40,7 +40,7 @@ TEST = textwrap.dedent('''
     import pytest
     from lightning_faults import count, spread
 
-    COMMAND = [sys.executable, "-I", "-S", "toy.py", "store"]
+    COMMAND = [sys.executable, "-s", "-S", "toy.py", "store"]
     TOTAL = count([*COMMAND, METHOD], after_line="begin", until_line="end")["instructions"]
 
     @pytest.mark.kill_at(instructions=spread(TOTAL, 24), after_line="begin")
