@@ -1,4 +1,4 @@
-"""Real client processes (crash-client), and one segment of its own for each test.
+"""Real client processes (crash-client), started by the pytest plugin of python/, and one segment for each test.
 
 The programs are in $LIGHTNING_BIN_DIR, else in build/release/bin.
 """
@@ -9,22 +9,20 @@ import tempfile
 
 import pytest
 
-from driver import Client
+from driver import Client, program
 
 
 class World:
-    """A folder for segments, and the clients that were started on them."""
+    """A folder for segments, and the clients on them, which the plugin ends."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, clients):
         self.folder = folder
         self.segment = str(folder / "segment")
-        self.started = []
+        self.clients = clients
 
-    def start(self, *options, segment=None, prefix=()):
+    def start(self, *options, segment=None, prefix=(), at=None):
         """A client process that has not attached yet."""
-        client = Client(segment or self.segment, *options, prefix=prefix)
-        self.started.append(client)
-        return client
+        return self.clients.start([*prefix, program(), segment or self.segment, *options], make=Client, at=at)
 
     def client(self, *options, **more):
         """An attached one."""
@@ -34,10 +32,8 @@ class World:
 
 
 @pytest.fixture
-def world():
+def world(clients):
     folder = pathlib.Path(tempfile.mkdtemp(prefix="lightning-crash-", dir="/dev/shm"))
-    made = World(folder)
-    yield made
-    for client in made.started:
-        client.end()
+    yield World(folder, clients)
+    clients.end()
     shutil.rmtree(folder)

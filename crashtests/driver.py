@@ -1,12 +1,14 @@
-"""One crash-client process: asked by lines, killed by signals. Also used inside other pid namespaces, without pytest."""
+"""One crash-client process (client.Client of the pytest plugin, with the words that crash-client answers). Also used
+inside other pid namespaces, without pytest."""
 
 import os
 import pathlib
-import select
-import signal
-import subprocess
+import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "python"))
+
+import lightning_faults  # noqa: E402
 
 
 def program(name="crash-client"):
@@ -15,29 +17,7 @@ def program(name="crash-client"):
     return str(path)
 
 
-class Client:
-    def __init__(self, segment, *options, prefix=()):
-        self.process = subprocess.Popen([*prefix, program(), segment, *options], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, bufsize=0)
-        self.pid = self.process.pid
-
-    def send(self, command):
-        self.process.stdin.write(command.encode() + b"\n")
-
-    def receive(self, timeout=60):
-        line = b""
-        while not line.endswith(b"\n"):
-            ready = select.select([self.process.stdout], [], [], timeout)[0]
-            byte = self.process.stdout.read(1) if ready else b""
-            if not byte:
-                return "no answer"
-            line += byte
-        return line.decode().rstrip("\n")
-
-    def ask(self, command):
-        self.send(command)
-        return self.receive()
-
+class Client(lightning_faults.Client):
     def ok(self, command):
         """The words after `ok`."""
         answer = self.ask(command)
@@ -50,24 +30,6 @@ class Client:
     def recovered(self):
         """How many dead clients one recover of this client healed, and how many are alive."""
         return [int(word) for word in self.ok("recover")]
-
-    def signal(self, number):
-        os.kill(self.pid, number)
-
-    def kill(self, reap=True):
-        self.signal(signal.SIGKILL)
-        if reap:
-            self.process.wait()
-        else:
-            # Dead, and its parent has not looked: a zombie.
-            os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
-
-    def end(self):
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        self.process.stdin.close()
-        self.process.stdout.close()
 
 
 def everything_is_back(client):

@@ -8,11 +8,11 @@ import subprocess
 import sys
 import time
 
-from driver import Client, everything_is_back
+from driver import Client, everything_is_back, program
 
 
 def attached(segment):
-    client = Client(segment)
+    client = Client([program(), segment])
     client.ok("attach")
     return client
 
@@ -59,7 +59,7 @@ def pid_reuse_by_a_client(segment):
     for _ in range(100):
         with open("/proc/sys/kernel/ns_last_pid", "w") as last:
             last.write(str(victim.pid - 1))
-        heir = Client(segment)
+        heir = Client([program(), segment])
         if heir.pid == victim.pid:
             break
         heir.end()

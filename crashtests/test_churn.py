@@ -1,7 +1,6 @@
 """Clients that do everything at full speed, killed at random: the others go on, and at the end nothing is missing."""
 
 import random
-import signal
 import time
 
 import pytest
@@ -52,12 +51,12 @@ def test_a_client_stopped_again_and_again_is_never_recovered(world):
     chance = random.Random(7)
     timeouts = 0
     for _ in range(60):
-        worker.signal(signal.SIGSTOP)
+        worker.stop()
         for key in range(4):
             answer = survivor.ask(f"put common-{key} 100 1")
             assert answer.split()[0] in ("ok", "TIMEOUT", "BEING_CREATED"), answer
             timeouts += answer == "TIMEOUT"
-        worker.signal(signal.SIGCONT)
+        worker.go_on()
         time.sleep(chance.random() * 0.005)
     assert worker.process.poll() is None, worker.receive(1)
     assert survivor.stat()["recoveries"] == 0

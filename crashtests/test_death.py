@@ -31,10 +31,10 @@ def test_a_zombie_is_dead(world):
 def test_a_stopped_client_is_alive(world):
     survivor, other = world.client(), world.client()
     other.ok("create key 100 1")
-    other.signal(signal.SIGSTOP)
+    other.stop()
     assert survivor.recovered() == [0, 2]
     assert survivor.ask("put key 100 2") == "BEING_CREATED"
-    other.signal(signal.SIGCONT)
+    other.go_on()
     other.ok("seal key")
     assert survivor.ok("get key")[1] == "1"
     assert survivor.stat()["recoveries"] == 0
@@ -138,7 +138,7 @@ def test_a_subscriber_that_is_killed_while_it_waits_is_forgotten(world):
     survivor, victim = world.client(), world.client()
     victim.ok("subscribe")
     victim.send("next 60000")
-    time.sleep(0.02)
+    victim.wait_for_state("sleeping")
     victim.kill()
     assert survivor.recovered() == [1, 1]
     survivor.ok("put key 100 1")

@@ -24,6 +24,7 @@ void AddPlan(CLI::App& app, Command* command);
 void AddRun(CLI::App& app, Command* command);
 void AddReplay(CLI::App& app, Command* command);  // and pack
 void AddTarget(CLI::App& app, Command* command);
+void AddKillAt(CLI::App& app, Command* command);
 void AddCheckHistory(CLI::App& app, Command* command);
 void AddMakeHistory(CLI::App& app, Command* command);
 

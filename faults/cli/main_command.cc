@@ -25,6 +25,7 @@ int Main(int argc, char** argv) {
   AddRun(app, &command);
   AddReplay(app, &command);
   AddTarget(app, &command);
+  AddKillAt(app, &command);
   AddCheckHistory(app, &command);
   AddMakeHistory(app, &command);
   try {

@@ -5,6 +5,7 @@
 
 #include "faults/cli/commands.h"
 #include "faults/cli/keep.h"
+#include "faults/cli/many_seeds.h"
 #include "faults/cli/output.h"
 #include "faults/engine/parts.h"
 #include "faults/engine/sim_part.h"
@@ -24,6 +25,7 @@ struct RunOptions {
   uint32_t depth = 2;
   KillsSetup setup;
   bool quiet = false;
+  ManySeeds many;
 };
 
 nlohmann::json Begin(const RunOptions& options) {
@@ -100,8 +102,11 @@ int RunRealEngine(const RunOptions& options) {
 
 int RunSimEngine(const RunOptions& options) {
   std::vector<std::string> arguments = SimArguments(options.keep);
-  arguments.insert(arguments.end(), {"--seed", std::to_string(options.seed), "--seconds",
-                                     fmt::format("{}", options.seconds), "--depth", std::to_string(options.depth)});
+  // Bounded by a count alone, what is found follows from the seed.
+  const uint64_t schedules = options.many.schedules;
+  arguments.insert(arguments.end(),
+                   {"--seed", std::to_string(options.seed), "--depth", std::to_string(options.depth), "--schedules",
+                    std::to_string(schedules), "--seconds", fmt::format("{}", schedules != 0 ? 1e8 : options.seconds)});
   if (!options.plan.empty()) arguments.insert(arguments.end(), {"--plan", options.plan});
   if (!options.memory.empty()) arguments.insert(arguments.end(), {"--memory", options.memory});
   if (options.quiet) arguments.emplace_back("--quiet");
@@ -118,7 +123,20 @@ int RunSimEngine(const RunOptions& options) {
   return run.status;
 }
 
+int RunManySeeds(const RunOptions& options) {
+  if (!options.plan.empty()) return Usage("a plan is one run; --seeds and --ray are for what follows from seeds");
+  std::vector<std::string> more = {"--engine",  options.engine,
+                                   "--seed",    std::to_string(options.seed),
+                                   "--seconds", fmt::format("{}", options.seconds),
+                                   "--depth",   std::to_string(options.depth),
+                                   "--folder",  options.keep.folder};
+  if (!options.json.empty()) more.insert(more.end(), {"--json", options.json});
+  if (!options.memory.empty()) more.insert(more.end(), {"--memory", options.memory});
+  return BecomeManySeeds(options.many, more);
+}
+
 int RunEngine(const RunOptions& options) {
+  if (options.many.wanted()) return RunManySeeds(options);
   if (options.engine == "sim") return RunSimEngine(options);
   if (options.engine == "step") return RunStepEngine(options);
   if (options.engine == "real") return RunRealEngine(options);
@@ -142,7 +160,16 @@ void AddRun(CLI::App& app, Command* command) {
   run->add_option("--json", options->json, "Writes the figures and failures as one object");
   AddKeepOptions(run, &options->keep);
   run->add_flag("--quiet", options->quiet, "No progress");
-  run->footer("Example: lightning-faults run --engine sim --seed 7 --seconds 60 --json run.json");
+  run->add_option("--schedules", options->many.schedules, "sim: at most so many, in place of --seconds");
+  run->add_option("--seeds", options->many.seeds, "So many runs, from --seed on, merged into one object");
+  run->add_option("--ray", options->many.ray, "Spread them over a Ray cluster: its address, or auto, or local")
+      ->expected(0, 1)
+      ->default_str("auto");
+  run->add_option("--tasks", options->many.tasks, "How many of them at a time, with --ray")
+      ->check(CLI::Range(1, 100'000));
+  run->footer(
+      "Example: lightning-faults run --engine sim --seed 7 --seconds 60 --json run.json\n"
+      "Example: lightning-faults run --seeds 64 --schedules 2000 --ray auto --tasks 16 --json run.json");
   run->callback([=] { *command = [=] { return RunEngine(*options); }; });
 }
 
