@@ -70,27 +70,81 @@ std::string Places(Dwfl_Module* module, uint64_t address) {
   return text;
 }
 
+const Dwfl_Callbacks kCallbacks = {
+    .find_elf = dwfl_linux_proc_find_elf,
+    .find_debuginfo = dwfl_standard_find_debuginfo,
+    .section_address = nullptr,
+    .debuginfo_path = nullptr,
+};
+
+std::string PlaceOf(Dwfl* dwfl, uint64_t address) {
+  std::string result = fmt::format("{:#x}", address);
+  Dwfl_Module* module = dwfl_addrmodule(dwfl, address);
+  if (module == nullptr) return result;
+  GElf_Off offset = 0;
+  GElf_Sym symbol;
+  const char* name = dwfl_module_addrinfo(module, address, &offset, &symbol, nullptr, nullptr, nullptr);
+  if (name != nullptr) result = Demangled(name);
+  const std::string places = Places(module, address);
+  if (!places.empty()) {
+    result += fmt::format(" ({})", places);
+  } else if (name != nullptr) {
+    result += fmt::format("+{:#x}", offset);
+  }
+  return result;
+}
+
+struct CallerSearch {
+  Dwfl* dwfl;
+  const std::string& module;
+  bool innermost;
+  std::string found;
+};
+
+int LookAtFrame(Dwfl_Frame* frame, void* argument) {
+  auto* search = static_cast<CallerSearch*>(argument);
+  Dwarf_Addr address = 0;
+  bool exact = false;
+  if (!dwfl_frame_pc(frame, &address, &exact)) return DWARF_CB_ABORT;
+  // A return address belongs to the line after the call.
+  if (!exact) --address;
+  const bool innermost = search->innermost;
+  search->innermost = false;
+  Dwfl_Module* module = dwfl_addrmodule(search->dwfl, address);
+  const char* file = nullptr;
+  if (module != nullptr) dwfl_module_info(module, nullptr, nullptr, nullptr, nullptr, nullptr, &file, nullptr);
+  if (file == nullptr || search->module != file) return DWARF_CB_OK;
+  if (!innermost) search->found = PlaceOf(search->dwfl, address);
+  return DWARF_CB_ABORT;
+}
+
+// With the modules of the process; null when they cannot be told.
+Dwfl* Report(pid_t process) {
+  Dwfl* dwfl = dwfl_begin(&kCallbacks);
+  if (dwfl != nullptr && dwfl_linux_proc_report(dwfl, process) == 0 && dwfl_report_end(dwfl, nullptr, nullptr) == 0)
+    return dwfl;
+  if (dwfl != nullptr) dwfl_end(dwfl);
+  return nullptr;
+}
+
 }  // namespace
 
 std::string SourceLine(pid_t process, uint64_t address) {
-  static const Dwfl_Callbacks kCallbacks = {
-      .find_elf = dwfl_linux_proc_find_elf,
-      .find_debuginfo = dwfl_standard_find_debuginfo,
-      .section_address = nullptr,
-      .debuginfo_path = nullptr,
-  };
-  Dwfl* dwfl = dwfl_begin(&kCallbacks);
+  Dwfl* dwfl = Report(process);
   if (dwfl == nullptr) return fmt::format("{:#x}", address);
-  std::string result = fmt::format("{:#x}", address);
-  if (dwfl_linux_proc_report(dwfl, process) == 0 && dwfl_report_end(dwfl, nullptr, nullptr) == 0) {
-    Dwfl_Module* module = dwfl_addrmodule(dwfl, address);
-    const char* name = module == nullptr ? nullptr : dwfl_module_addrname(module, address);
-    if (name != nullptr) result = Demangled(name);
-    const std::string places = module == nullptr ? "" : Places(module, address);
-    if (!places.empty()) result += fmt::format(" ({})", places);
-  }
+  const std::string result = PlaceOf(dwfl, address);
   dwfl_end(dwfl);
   return result;
+}
+
+std::string CallerIn(pid_t process, const std::string& module) {
+  Dwfl* dwfl = Report(process);
+  if (dwfl == nullptr) return "";
+  CallerSearch search{dwfl, module, true, ""};
+  if (dwfl_linux_proc_attach(dwfl, process, /*assume_ptrace_stopped=*/true) == 0)
+    dwfl_getthread_frames(dwfl, process, LookAtFrame, &search);
+  dwfl_end(dwfl);
+  return search.found;
 }
 
 }  // namespace lightning::faults
