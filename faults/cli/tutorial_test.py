@@ -11,7 +11,7 @@ import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("LIGHTNING_BIN_DIR") or ROOT / "build/release/bin")
-BLOCK = re.compile(r"^```(c|diff|sh)(?: (\S+))?\n(.*?)^```$|((?:^    \S.*\n)+)", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(c|diff|sh)(?: (\S+))?\n(.*?)^```$|((?:^    [^\n]+\n)+)", re.MULTILINE | re.DOTALL)
 NUMBERS = re.compile(r"[\d,.]+ s |\d+,\d+|\d+")
 
 
