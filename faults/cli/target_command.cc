@@ -24,7 +24,7 @@ struct TargetCommandOptions {
   size_t operations = 6;
   double seconds = 0;
   std::vector<uint64_t> at;
-  bool quiet = false;
+  bool first = false, quiet = false;
 };
 
 // What is neither a shared object nor can be executed is wrong usage.
@@ -69,9 +69,13 @@ void PrintRow(const TargetEngine& engine, double seconds) {
 
 int WriteJson(const TargetCommandOptions& options, const TargetEngine& engine, double seconds) {
   if (options.json.empty()) return kWell;
-  nlohmann::ordered_json json = {{"target", engine.name()}, {"file", options.target},
-                                 {"seed", options.seed},    {"operations", options.operations},
-                                 {"seconds", seconds},      {"left_unjudged", engine.left()}};
+  nlohmann::ordered_json json = {{"target", engine.name()},
+                                 {"file", options.target},
+                                 {"seed", options.seed},
+                                 {"operations", options.operations},
+                                 {"seconds", seconds},
+                                 {"left_unjudged", engine.left()},
+                                 {"left_unstepped", engine.unstepped()}};
   for (const Healer healer : kHealers) {
     const TargetFigures& f = engine.figures(healer);
     json["healers"][HealerName(healer)] = {{"instructions", f.instructions},
@@ -115,6 +119,7 @@ int RunTarget(const TargetCommandOptions& options) {
     return kUsage;
   }
   if (options.at.empty()) {
+    if (options.first) engine.StopAtFirst();
     RunRounds(options, begin, &engine);
     PrintRow(engine, SecondsSince(begin));
   } else {
@@ -150,6 +155,7 @@ void AddTarget(CLI::App& app, Command* command) {
   target->add_option("--at", options->at, "Kill only after this instruction of this operation: OPERATION,INSTRUCTION")
       ->delimiter(',');
   target->add_option("--healer", options->healer, "With --at: who goes on, survivor or newcomer");
+  target->add_flag("--first", options->first, "End with the first finding");
   target->add_flag("--quiet", options->quiet, "No progress");
   target->footer(
       "Example: lightning-faults target --target ./my_store.so --seconds 60\n"

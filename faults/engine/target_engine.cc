@@ -73,6 +73,14 @@ bool Changed(SharedFiles& files, const Instruction& instruction, const user_regs
   return changed;
 }
 
+// To right before the instruction of the point, by a client that was told the operation.
+std::string RunTo(TargetProcess* client, const TargetPoint& point) {
+  if (point.times > 0) return client->RunTo(point.address, point.times);
+  std::string error;
+  for (uint64_t n = 1; n < point.instruction && error.empty(); ++n) error = client->Step();
+  return error;
+}
+
 }  // namespace
 
 // A store with the initial content, whoever survives, and the client that is going to die.
@@ -94,7 +102,9 @@ struct TargetEngine::Scene {
     for (const std::string& command : commands)
       if (const TargetAnswer answer = survivor->Ask(command); !answer.Well())
         return fmt::format("{}: {}", command, answer.Trouble());
-    if (healer == Healer::kNewcomer) survivor.reset();
+    if (healer == Healer::kSurvivor) return "";
+    survivor->Leave();
+    survivor.reset();
     return "";
   }
   // The victim, stopped before operation `number`. An error text, or "".
@@ -207,6 +217,7 @@ bool TargetEngine::ScanOperation(Scene* scene, size_t number, Clock::time_point 
     ++figures->distinct;
     points->push_back({number, n, before.rip, times[before.rip]});
   }
+  if (files.LookAtAll()) return Fail("a store to the shared files was overlooked");
   if (!files.error().empty()) return Fail(files.error());
   if (const std::string error = victim.RunToAnswer(); !error.empty()) return Fail(error);
   return true;
@@ -220,12 +231,16 @@ std::vector<TargetPoint> TargetEngine::Scan(Healer healer, Clock::time_point dea
   std::string error = scene.Make(*this, healer);
   if (error.empty()) error = scene.StartVictim(*this, first);
   if (!error.empty()) {
-    Fail(error);
+    Add(healer, {}, {"error", "a client attached to a store that all others had left: " + error});
+    findings_.back().undisturbed = true;
     return points;
   }
   scene.files = std::make_unique<SharedFiles>(store_, shared_);
   for (size_t i = first; i < program_.operations.size(); ++i)
-    if (!ScanOperation(&scene, i, deadline, &figures_[static_cast<size_t>(healer)], &points)) break;
+    if (!ScanOperation(&scene, i, deadline, &figures_[static_cast<size_t>(healer)], &points)) {
+      unstepped_ += program_.operations.size() - i;
+      break;
+    }
   return points;
 }
 
@@ -236,8 +251,7 @@ void TargetEngine::KillAt(Healer healer, const TargetPoint& point) {
   const TargetOperation& operation = program_.operations[point.operation];
   if (error.empty()) error = scene.victim.Send(operation.Command());
   user_regs_struct registers = {};
-  if (error.empty() && point.times > 0) error = scene.victim.RunTo(point.address, point.times);
-  for (uint64_t n = 1; point.times == 0 && n < point.instruction && error.empty(); ++n) error = scene.victim.Step();
+  if (error.empty()) error = RunTo(&scene.victim, point);
   if (error.empty()) error = scene.victim.ReadRegisters(&registers);
   if (error.empty()) error = scene.victim.Step();
   if (!error.empty()) {
@@ -276,14 +290,19 @@ void TargetEngine::Add(Healer healer, const TargetPoint& point, TargetVerdict ve
   findings_.push_back(finding);
 }
 
-// By a client that does nothing else: addresses are the same in all that are traced.
-std::string TargetEngine::LineOf(uint64_t address) {
-  if (address == 0) return "";
-  if (const auto known = lines_.find(address); known != lines_.end()) return known->second;
+// By another client that comes to the same point: where it stands, and what line of the target led there.
+std::string TargetEngine::LineOf(const TargetFinding& finding) {
+  const TargetPoint& point = finding.point;
+  if (point.address == 0) return "";
   Scene scene;
-  std::string error = scene.Make(*this, Healer::kNewcomer);
-  if (error.empty()) error = scene.StartVictim(*this, 1);
-  return lines_[address] = error.empty() ? SourceLine(scene.victim.pid(), address) : fmt::format("{:#x}", address);
+  std::string error = scene.Make(*this, finding.healer);
+  if (error.empty()) error = scene.StartVictim(*this, point.operation);
+  if (error.empty()) error = scene.victim.Send(finding.operation);
+  if (error.empty()) error = RunTo(&scene.victim, point);
+  if (!error.empty()) return fmt::format("{:#x}", point.address);
+  const std::string line = SourceLine(scene.victim.pid(), point.address);
+  const std::string caller = CallerIn(scene.victim.pid(), file_.path);
+  return caller.empty() ? line : line + ", called from " + caller;
 }
 
 void TargetEngine::Run(uint64_t seed, size_t operations, Clock::time_point deadline, bool quiet) {
@@ -310,12 +329,13 @@ void TargetEngine::Run(uint64_t seed, size_t operations, Clock::time_point deadl
   for (size_t i = kills.size(); i > 1; --i) std::swap(kills[i - 1], kills[random.Below(i)]);
   size_t done = 0;
   for (; done < kills.size() && error_.empty() && Clock::now() < deadline; ++done) {
+    if (first_only_ && !findings_.empty()) break;
     KillAt(kills[done].healer, kills[done].point);
     progress.Show(fmt::format("{} of {} deaths judged, {} kinds of findings", Thousands(done + 1),
                               Thousands(kills.size()), findings_.size()));
   }
-  left_ = kills.size() - done;
-  for (TargetFinding& finding : findings_) finding.line = LineOf(finding.point.address);
+  left_ += kills.size() - done;
+  for (TargetFinding& finding : findings_) finding.line = LineOf(finding);
 }
 
 void TargetEngine::RunAt(uint64_t seed, size_t operations, Healer healer, TargetPoint point) {
@@ -327,7 +347,7 @@ void TargetEngine::RunAt(uint64_t seed, size_t operations, Healer healer, Target
     return;
   }
   KillAt(healer, point);
-  for (TargetFinding& finding : findings_) finding.line = LineOf(finding.point.address);
+  for (TargetFinding& finding : findings_) finding.line = LineOf(finding);
 }
 
 }  // namespace lightning::faults

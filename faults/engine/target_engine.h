@@ -10,7 +10,6 @@
 
 #include <array>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -68,6 +67,8 @@ class TargetEngine {
 
   // Loads the target in a process of its own and asks for its name. An error text, or "". Before all others.
   std::string Prepare();
+  // Run ends with the first finding.
+  void StopAtFirst() { first_only_ = true; }
   // The whole round, until the deadline.
   void Run(uint64_t seed, size_t operations, Clock::time_point deadline, bool quiet);
   // One crash state of it alone, however often its kind was found.
@@ -78,8 +79,9 @@ class TargetEngine {
   const std::vector<TargetFinding>& findings() const { return findings_; }
   // Why the harness itself could not go on, or "".
   const std::string& error() const { return error_; }
-  // Distinct states of the last round that the deadline left unjudged.
+  // Distinct states that were not judged, and operations that were not stepped to their end, when a round was over.
   uint64_t left() const { return left_; }
+  uint64_t unstepped() const { return unstepped_; }
 
  private:
   struct Scene;
@@ -90,18 +92,18 @@ class TargetEngine {
                      std::vector<TargetPoint>* points);
   void KillAt(Healer healer, const TargetPoint& point);
   void Add(Healer healer, const TargetPoint& point, TargetVerdict verdict);
-  std::string LineOf(uint64_t address);
+  std::string LineOf(const TargetFinding& finding);
   bool Fail(const std::string& error);
 
   const TargetFile file_;
   std::string work_, store_, log_, name_, error_;
   int work_handle_ = -1;
   std::vector<std::string> shared_;
-  uint64_t seed_ = 0, left_ = 0;
+  uint64_t seed_ = 0, left_ = 0, unstepped_ = 0;
+  bool first_only_ = false;
   TargetProgram program_;
   std::array<TargetFigures, 2> figures_;
   std::vector<TargetFinding> findings_;
-  std::map<uint64_t, std::string> lines_;
 };
 
 }  // namespace lightning::faults

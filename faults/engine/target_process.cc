@@ -9,9 +9,11 @@
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -256,7 +258,15 @@ std::string TargetProcess::RunToAnswer() {
   bool answers = false;
   while (!answers)
     if (std::string error = RunToTrap(&answers); !error.empty()) return error;
-  return "";
+  user_regs_struct registers;
+  if (std::string error = ReadRegisters(&registers); !error.empty()) return error;
+  std::string text(std::min<size_t>(registers.rdx, 4096), '\0');
+  iovec local{text.data(), text.size()}, remote{reinterpret_cast<void*>(registers.rsi), text.size()};
+  if (process_vm_readv(pid_, &local, 1, &remote, 1, 0) < 0) return fmt::format("its answer: {}", strerror(errno));
+  TargetAnswer answer;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) Understand(line, &answer);
+  return answer.error;
 }
 
 std::string TargetProcess::RunTo(uint64_t address, uint64_t times) {
@@ -291,6 +301,17 @@ std::string TargetProcess::Step() {
 
 std::string TargetProcess::ReadRegisters(user_regs_struct* registers) const {
   return ptrace(PTRACE_GETREGS, pid_, nullptr, registers) == 0 ? "" : fmt::format("ptrace: {}", strerror(errno));
+}
+
+void TargetProcess::Leave() {
+  if (pid_ <= 0) return;
+  const std::vector<pid_t> children = ChildrenOf(pid_);
+  close(to_);
+  to_ = -1;
+  WaitOrKill(pid_);
+  pid_ = -1;
+  Kill();
+  for (const pid_t child : children) WaitOrKill(child);
 }
 
 void TargetProcess::Kill() {

@@ -53,13 +53,15 @@ class TargetProcess {
 
   // Traced only. Each returns an error text, or "".
   std::string Send(const std::string& command);  // while it is stopped
-  std::string RunToAnswer();                     // until it is about to write to descriptor 1
+  std::string RunToAnswer();                     // until it is about to write its answer, which must be well
   std::string Step();                            // one instruction
   // Until it is about to execute the instruction at `address` for the `times`-th time; it has to before it answers. By
   // a breakpoint: much faster than steps.
   std::string RunTo(uint64_t address, uint64_t times);
   std::string ReadRegisters(user_regs_struct* registers) const;
 
+  // Tells it to end, and waits until it is gone; for one that has detached.
+  void Leave();
   // SIGKILL, and waits until it is gone, and its own children with it.
   void Kill();
   pid_t pid() const { return pid_; }

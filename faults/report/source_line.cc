@@ -70,21 +70,66 @@ std::string Places(Dwfl_Module* module, uint64_t address) {
   return text;
 }
 
+const Dwfl_Callbacks kCallbacks = {
+    .find_elf = dwfl_linux_proc_find_elf,
+    .find_debuginfo = dwfl_standard_find_debuginfo,
+    .section_address = nullptr,
+    .debuginfo_path = nullptr,
+};
+
+std::string PlaceOf(Dwfl* dwfl, uint64_t address) {
+  std::string result = fmt::format("{:#x}", address);
+  Dwfl_Module* module = dwfl_addrmodule(dwfl, address);
+  if (module == nullptr) return result;
+  GElf_Off offset = 0;
+  GElf_Sym symbol;
+  const char* name = dwfl_module_addrinfo(module, address, &offset, &symbol, nullptr, nullptr, nullptr);
+  if (name != nullptr) result = Demangled(name);
+  const std::string places = Places(module, address);
+  if (!places.empty()) {
+    result += fmt::format(" ({})", places);
+  } else if (name != nullptr) {
+    result += fmt::format("+{:#x}", offset);
+  }
+  return result;
+}
+
+struct CallerSearch {
+  Dwfl* dwfl;
+  const std::string& module;
+  bool innermost;
+  std::string found;
+};
+
+int LookAtFrame(Dwfl_Frame* frame, void* argument) {
+  auto* search = static_cast<CallerSearch*>(argument);
+  Dwarf_Addr address = 0;
+  bool exact = false;
+  if (!dwfl_frame_pc(frame, &address, &exact)) return DWARF_CB_ABORT;
+  // A return address belongs to the line after the call.
+  if (!exact) --address;
+  const bool innermost = search->innermost;
+  search->innermost = false;
+  Dwfl_Module* module = dwfl_addrmodule(search->dwfl, address);
+  const char* file = nullptr;
+  if (module != nullptr) dwfl_module_info(module, nullptr, nullptr, nullptr, nullptr, nullptr, &file, nullptr);
+  if (file == nullptr || search->module != file) return DWARF_CB_OK;
+  if (!innermost) search->found = PlaceOf(search->dwfl, address);
+  return DWARF_CB_ABORT;
+}
+
+// With the modules of the process; null when they cannot be told.
+Dwfl* Report(pid_t process) {
+  Dwfl* dwfl = dwfl_begin(&kCallbacks);
+  if (dwfl != nullptr && dwfl_linux_proc_report(dwfl, process) == 0 && dwfl_report_end(dwfl, nullptr, nullptr) == 0)
+    return dwfl;
+  if (dwfl != nullptr) dwfl_end(dwfl);
+  return nullptr;
+}
+
 }  // namespace
 
-SourceLines::SourceLines(pid_t process) {
-  static const Dwfl_Callbacks kCallbacks = {
-      .find_elf = dwfl_linux_proc_find_elf,
-      .find_debuginfo = dwfl_standard_find_debuginfo,
-      .section_address = nullptr,
-      .debuginfo_path = nullptr,
-  };
-  dwfl_ = dwfl_begin(&kCallbacks);
-  if (dwfl_ == nullptr) return;
-  if (dwfl_linux_proc_report(dwfl_, process) == 0 && dwfl_report_end(dwfl_, nullptr, nullptr) == 0) return;
-  dwfl_end(dwfl_);
-  dwfl_ = nullptr;
-}
+SourceLines::SourceLines(pid_t process) : dwfl_(Report(process)) {}
 
 SourceLines::~SourceLines() {
   if (dwfl_ != nullptr) dwfl_end(dwfl_);
@@ -92,18 +137,20 @@ SourceLines::~SourceLines() {
 
 const std::string& SourceLines::At(uint64_t address) {
   const auto [place, is_new] = known_.try_emplace(address);
-  std::string& text = place->second;
-  if (!is_new) return text;
-  text = fmt::format("{:#x}", address);
-  Dwfl_Module* module = dwfl_ == nullptr ? nullptr : dwfl_addrmodule(dwfl_, address);
-  if (module == nullptr) return text;
-  const char* name = dwfl_module_addrname(module, address);
-  if (name != nullptr) text = Demangled(name);
-  const std::string places = Places(module, address);
-  if (!places.empty()) text += fmt::format(" ({})", places);
-  return text;
+  if (is_new) place->second = dwfl_ == nullptr ? fmt::format("{:#x}", address) : PlaceOf(dwfl_, address);
+  return place->second;
 }
 
 std::string SourceLine(pid_t process, uint64_t address) { return SourceLines(process).At(address); }
+
+std::string CallerIn(pid_t process, const std::string& module) {
+  Dwfl* dwfl = Report(process);
+  if (dwfl == nullptr) return "";
+  CallerSearch search{dwfl, module, true, ""};
+  if (dwfl_linux_proc_attach(dwfl, process, /*assume_ptrace_stopped=*/true) == 0)
+    dwfl_getthread_frames(dwfl, process, LookAtFrame, &search);
+  dwfl_end(dwfl);
+  return search.found;
+}
 
 }  // namespace lightning::faults

@@ -30,4 +30,8 @@ class SourceLines {
 // "function (file:line)" as far as the debug information says. The process must still be there.
 std::string SourceLine(pid_t process, uint64_t address);
 
+// The same for the innermost caller of where a process stopped under ptrace by the calling thread stands, whose code
+// comes from the file `module`; "" when there is none, or when it stands in that file itself.
+std::string CallerIn(pid_t process, const std::string& module);
+
 }  // namespace lightning::faults
