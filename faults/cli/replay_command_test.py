@@ -159,9 +159,19 @@ def test_rr_says_what_is_missing_or_records(failure, tmp_path):
 
 
 def test_a_run_that_repeats_itself_passes_twice():
-    done = run("lightning-faults", "step", "--op", "put-replace", "--seed", "3", "--twice", "--seconds", "1", "--depth", "0",
-               "--quiet", "--no-keep")
-    assert done.returncode == 0, done
+    for operation in ("put-replace", "recover", "attach"):
+        done = run("lightning-faults", "step", "--op", operation, "--seed", "3", "--twice", "--seconds", "0.1", "--depth",
+                   "0", "--quiet", "--no-keep")
+        assert done.returncode == 0, done
+
+
+def test_a_run_that_does_not_repeat_itself_is_a_finding(tmp_path):
+    # Before a `contains`, the planted victim takes as many steps as the clock says.
+    (tmp_path / "clock.plan").write_text("lightning plan 1\nclient victim {\n  contains \"k\"\n}\n")
+    done = run("lightning-faults", "step", "--plan", "clock.plan", "--victim", BIN / "planted-victim", "--depth", "0",
+               "--twice", "--no-keep", cwd=tmp_path)
+    assert done.returncode == 1, done
+    assert "the harness is not deterministic" in done.stdout and "planted_victim_main.cc" in done.stdout, done
 
 
 def test_what_is_no_failure_is_wrong_usage(tmp_path):

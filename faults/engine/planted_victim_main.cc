@@ -1,6 +1,6 @@
-// planted-victim: the victim of the step engine with a bug planted in it, for tests of what is left of a failure. Just
-// before each put it stores to a cell of the central state without an undo entry. `lightning-faults step --victim`
-// starts it.
+// planted-victim: the victim of the step engine with bugs planted in it, for tests of what is left of a failure. Just
+// before each put it stores to a cell of the central state without an undo entry; before a `contains`, it takes as many
+// steps as the clock says. `lightning-faults step --victim` starts it.
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -30,6 +30,10 @@ volatile uint64_t* counter = nullptr;
 
 [[gnu::noinline]] void StoreWithoutUndo() { *counter = *counter + 1; }
 
+[[gnu::noinline]] void TakeTime() {
+  for (uint64_t i = __builtin_ia32_rdtsc() % 10'000; i != 0; --i) asm volatile("" ::: "memory");
+}
+
 }  // namespace
 }  // namespace lightning::faults
 
@@ -46,6 +50,7 @@ int main(int argc, char** argv) {
   if (faults::counter == nullptr) return 3;
   const auto bug = [](const faults::PlanOperation& operation) {
     if (operation.action == faults::Action::kPut) faults::StoreWithoutUndo();
+    if (operation.action == faults::Action::kContains) faults::TakeTime();
   };
   faults::RunVictim(argv[3], argv[5], argv[7], isolation, bug);
 }

@@ -202,37 +202,6 @@ std::string StepEngine::StepUpTo(Scene& scene, uint64_t limit) {
   return "";
 }
 
-void StepEngine::RunAgain(const StepRun& run, const StepTrace& first) {
-  Scene scene;
-  ++figures_.runs;
-  std::string error = Prepare(scene, run.plan);
-  if (error.empty()) error = StepUpTo(scene, first.size() + kTooManyInstructions);
-  figures_.instructions += scene.counts.instructions;
-  if (error.empty()) {
-    const StepTrace& second = scene.stepper->trace();
-    const auto same = [](const StepPoint& a, const StepPoint& b) {
-      const bool changed = a.outcome != PointOutcome::kUnchanged, again = b.outcome != PointOutcome::kUnchanged;
-      return a.address == b.address && changed == again;
-    };
-    const auto [one, two] = std::mismatch(first.begin(), first.end(), second.begin(), second.end(), same);
-    if (one == first.end() && two == second.end()) return;
-    const uint64_t begin = FindProgram(scene.victim->pid()).begin;
-    const auto place = [&](StepTrace::const_iterator point, const StepTrace& trace) -> std::string {
-      if (point == trace.end()) return "nowhere";
-      if (point->address == StepPoint::kElsewhere) return "in a library";
-      return "in " + SourceLine(scene.victim->pid(), begin + point->address);
-    };
-    error = fmt::format("instruction {} was {} (of {}) the first time, {} (of {}) the second", one - first.begin() + 1,
-                        place(one, first), first.size(), place(two, second), second.size());
-  }
-  Finding finding;
-  finding.part = "step";
-  finding.kind = "the harness is not deterministic";
-  finding.what = fmt::format("{}: {}: {}", run.title, finding.kind, error);
-  finding.reproduce = run.command + " --twice";
-  findings_.push_back(std::move(finding));
-}
-
 void StepEngine::KillAt(const StepRun& run, uint64_t at) {
   Scene scene;
   std::string error = Prepare(scene, run.plan);
