@@ -3,10 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <sstream>
 #include <vector>
 
 #include "faults/engine/sim_part.h"
+#include "faults/engine/step_engine.h"
 #include "faults/engine/tracee.h"
+#include "faults/engine/victim.h"
 #include "faults/report/line_table.h"
 #include "faults/report/progress.h"
 #include "faults/report/step_record.h"
@@ -26,6 +29,33 @@ std::string LineOf(const LineTable& table, uint32_t address) {
     if (!lines.empty()) return lines;
   }
   return "of no source line";
+}
+
+void AddStored(const SimRun& run, std::set<WordPlace>* hooked) {
+  if (!run.report.contains("stored")) return;
+  for (const nlohmann::json& name : run.report["stored"]) {
+    if (const auto place = ParsePlace(name.get<std::string>())) hooked->insert(*place);
+  }
+}
+
+// What the simulation stores to when it runs the very plan that was stepped: for words that only some plans reach, such
+// as those of a bucket that overflows.
+void AddStepped(const std::string& command, std::set<WordPlace>* hooked) {
+  std::istringstream in(command);
+  std::string word, op, file;
+  uint64_t seed = 0;
+  while (in >> word) {
+    if (word == "--op") in >> op;
+    if (word == "--seed") in >> seed;
+    if (word == "--plan") in >> file;
+  }
+  PlanFile named;
+  if (!op.empty() && named.Write(NamedRun(op, seed).plan).empty()) file = named.path();
+  if (file.empty()) return;
+  AddStored(RunSimulation(
+                {"--plan", file, "--schedules", "3", "--no-crash-states", "--no-keep", "--minimise", "0", "--quiet"},
+                /*show=*/false),
+            hooked);
 }
 
 }  // namespace
@@ -64,11 +94,12 @@ CrossCheck CrossCheckWords(const ChangedWords& stepped, Findings* findings) {
     return check;
   }
   std::set<WordPlace> hooked;
-  if (run.report.contains("stored")) {
-    for (const nlohmann::json& name : run.report["stored"]) {
-      if (const auto place = ParsePlace(name.get<std::string>())) hooked.insert(*place);
-    }
+  AddStored(run, &hooked);
+  std::set<std::string> again;
+  for (const auto& [place, sighting] : stepped.all()) {
+    if (!hooked.contains(place)) again.insert(sighting.command);
   }
+  for (const std::string& command : again) AddStepped(command, &hooked);
   check.hooked = hooked.size();
   if (run.status != 0) {
     // Its words are not complete then: nothing can be compared.

@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "faults/engine/step_engine.h"
+#include "faults/engine/tracee.h"
 #include "faults/report/step_record.h"
 #include "faults/target/segments.h"
 
@@ -10,6 +13,8 @@ namespace lightning::faults {
 namespace {
 
 TEST(CrossCheckTest, AHookThatIsLeftOutIsFoundWithAddressAndSourceLine) {
+  const std::string before = VictimProgram();
+  SetVictimProgram(std::filesystem::read_symlink("/proc/self/exe").parent_path() / "lightning-faults");
   StepEngine engine;
   engine.Run(NamedRun("put-replace", 4));
   std::set<WordPlace> all;
@@ -29,6 +34,7 @@ TEST(CrossCheckTest, AHookThatIsLeftOutIsFoundWithAddressAndSourceLine) {
     EXPECT_NE(findings[0].what.find("address 0x"), std::string::npos) << findings[0].what;
     EXPECT_NE(findings[0].reproduce.find("--op put-replace"), std::string::npos) << findings[0].reproduce;
   }
+  SetVictimProgram(before);
 }
 
 TEST(CrossCheckTest, PlacesAreTheSameInSegmentsOfAnySize) {
@@ -36,6 +42,8 @@ TEST(CrossCheckTest, PlacesAreTheSameInSegmentsOfAnySize) {
   options.size = 512 * 1024;
   options.max_objects = 16;
   options.max_clients = 4;
+  options.max_pins = 16;
+  options.event_slots = 4;
   options.hash_seed = 1;
   const MemorySegment small(options);
   options.size = 4 << 20;

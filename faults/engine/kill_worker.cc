@@ -169,14 +169,15 @@ class Worker {
     }
     if (!handle.ok()) Fail(fmt::format("get of key {}: {}", key, handle.status().ToString()));
     std::string error;
-    record.write = ReadValue(handle->bytes(), key, &error);
-    if (record.write == 0) Fail(fmt::format("get of key {} gave {}", key, error));
+    const WriteId write = ReadValue(handle->bytes(), key, &error);
+    record.write = write;
+    if (write == 0) Fail(fmt::format("get of key {} gave {}", key, error));
     const uint64_t version = handle->version();
     record.version = version;
     record.did[0] = Did::kSaw;
     if (board_.lies.load(std::memory_order_relaxed) && number_ == 0 && key == 0) Lie(record);
     Done(record);
-    if (random_.Percent(10)) kept_.push_back({std::move(*handle), key, record.write});
+    if (random_.Percent(10)) kept_.push_back({std::move(*handle), key, write});
     if (kept_.size() > kKeptHandles) {
       Verify(kept_.front());
       kept_.pop_front();
