@@ -115,15 +115,15 @@ int RunRealEngine(const RunOptions& options) {
 }
 
 int RunSimEngine(const RunOptions& options) {
+  // By the count alone: what is found then follows from the seed.
+  const bool bounded = options.many.schedules != 0;
   std::vector<std::string> arguments = {
-      "--seed",  std::to_string(options.seed),  "--seconds", fmt::format("{}", options.seconds),
+      "--seed",  std::to_string(options.seed),  "--seconds", bounded ? "1e8" : fmt::format("{}", options.seconds),
       "--depth", std::to_string(options.depth), "--folder",  options.folder};
   if (!options.plan.empty()) arguments.insert(arguments.end(), {"--plan", options.plan});
   if (!options.memory.empty()) arguments.insert(arguments.end(), {"--memory", options.memory});
   if (options.quiet) arguments.emplace_back("--quiet");
-  // Bounded by the count alone: what is found then follows from the seed.
-  if (const uint64_t most = options.many.schedules; most != 0)
-    arguments.insert(arguments.end(), {"--schedules", std::to_string(most), "--seconds", "1e8"});
+  if (bounded) arguments.insert(arguments.end(), {"--schedules", std::to_string(options.many.schedules)});
   const SimRun run = RunSimulation(arguments, /*show=*/true);
   if (run.status == kCannotRun) {
     fmt::print(stderr, "lightning-faults: cannot run here: {}\n", run.error);
