@@ -200,7 +200,7 @@ class KillAt:
     def run(self):
         self.start()
         self.marker = self.run_to_marker()
-        if self.marker and self.options.system_calls:
+        if self.marker and self.options.system_calls is not None:
             self.count_system_calls()
         elif self.marker:
             self.count_instructions()
@@ -225,7 +225,9 @@ def parse(arguments):
     parser.add_argument("--report", metavar="FILE")
     parser.add_argument("command", nargs="+", metavar="COMMAND")
     options = parser.parse_args(arguments)
-    if (options.instructions or 0) < 0 or (options.system_calls or 1) < 1 or options.until_line and not options.count:
+    instructions, calls = options.instructions, options.system_calls
+    below = instructions is not None and instructions < 0 or calls is not None and calls < 1
+    if below or options.until_line and not options.count:
         parser.error("points begin with 0 (instructions) and 1 (system calls); --until-line is for --count")
     if options.after_map:
         options.after_map = os.path.realpath(options.after_map)

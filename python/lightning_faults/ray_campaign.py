@@ -151,7 +151,7 @@ def main(arguments=None):
         return 2
     if options.ray:
         try:
-            import ray  # noqa: F401
+            import ray
         except ImportError:
             sys.stderr.write(f"cannot run here: {sys.executable} has no ray; {sys.executable} -m pip install ray, or "
                              "ci/setup --with-ray\n")
@@ -160,7 +160,12 @@ def main(arguments=None):
         def seeds_of(task):
             return seeds_of_task(options.seed, options.seeds, task, options.tasks)
 
-        runs = over_ray(options.ray, options.tasks, programs, run_arguments(options), seeds_of)
+        try:
+            runs = over_ray(options.ray, options.tasks, programs, run_arguments(options), seeds_of)
+        except (ConnectionError, ray.exceptions.RayError) as error:
+            # A cluster that fails has found nothing about the store.
+            sys.stderr.write(f"cannot run here: Ray: {error}\n")
+            return CANNOT_RUN
     else:
         seeds = seeds_of_task(options.seed, options.seeds, 0, 1)
         runs = [run_seed(os.path.abspath(options.program), run_arguments(options), seed) for seed in seeds]

@@ -115,3 +115,11 @@ def test_without_ray_it_says_what_is_missing(tmp_path, fake):
                          env={**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT / 'python'}"})
     assert run.returncode == 77
     assert "pip install ray" in run.stderr
+
+
+def test_without_a_cluster_it_says_so(tmp_path, fake):
+    run = subprocess.run([python_with_ray(), "-m", "lightning_faults.ray_campaign", "--program", fake, "--ray", "auto"],
+                         capture_output=True, text=True, check=False, timeout=300,
+                         env={**os.environ, "PYTHONPATH": str(ROOT / "python"), "RAY_ADDRESS": ""})
+    assert run.returncode == 77, run.stderr
+    assert "cannot run here: Ray" in run.stderr

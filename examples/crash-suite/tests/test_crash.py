@@ -18,7 +18,7 @@ def instructions_of_an_add(tmp="/dev/shm/crash-suite-example-count"):
     return total
 
 
-@pytest.mark.kill_at(instructions=spread(instructions_of_an_add(), 60), after_line="begin")
+@pytest.mark.kill_at(instructions=spread(instructions_of_an_add(), 30), after_line="begin")
 def test_killed_at_an_instruction_of_an_add(clients, kill_point, tmp_path):
     counters = tmp_path / "counters"
     clients.run([*PROGRAM, counters, "add"])
@@ -28,7 +28,7 @@ def test_killed_at_an_instruction_of_an_add(clients, kill_point, tmp_path):
     assert left in ("1", "2")
 
 
-@pytest.mark.kill_at(system_calls=range(1, 40, 3))
+@pytest.mark.kill_at(system_calls=range(1, 40, 6))
 def test_killed_before_a_system_call_of_the_start(clients, kill_point, tmp_path):
     counters = tmp_path / "counters"
     clients.start([*PROGRAM, counters, "add"], at=kill_point).wait()
