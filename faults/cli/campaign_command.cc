@@ -89,8 +89,8 @@ int RunCampaign(const CampaignOptions& options) {
 
 void AddCampaign(CLI::App& app, Command* command) {
   auto options = std::make_shared<CampaignOptions>();
-  CLI::App* campaign =
-      app.add_subcommand("campaign", "All parts: stray writes, random operations, real kills, simulated clients, every instruction");
+  CLI::App* campaign = app.add_subcommand(
+      "campaign", "All parts: stray writes, random operations, real kills, simulated clients, every instruction");
   campaign
       ->add_option("--seconds", options->seconds, "How long; without it about four minutes, and each part does enough")
       ->check(CLI::PositiveNumber);

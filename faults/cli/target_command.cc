@@ -85,14 +85,21 @@ int WriteJson(const TargetCommandOptions& options, const TargetEngine& engine, d
                                            {"bad", f.bad}};
   }
   json["findings"] = nlohmann::ordered_json::array();
-  for (const TargetFinding& finding : engine.findings())
+  for (const TargetFinding& finding : engine.findings()) {
+    nlohmann::ordered_json points = nlohmann::ordered_json::array();
+    for (const TargetPoint& point : finding.points)
+      points.push_back({{"operation", point.operation},
+                        {"instruction", point.instruction},
+                        {"address", fmt::format("{:#x}", point.address)}});
     json["findings"].push_back({{"healer", HealerName(finding.healer)},
                                 {"kind", finding.verdict.kind},
                                 {"what", finding.verdict.text},
                                 {"states", finding.states},
                                 {"operation", finding.operation},
                                 {"line", finding.line},
-                                {"reproduce", CommandOf(options, finding)}});
+                                {"reproduce", CommandOf(options, finding)},
+                                {"killed_at", points}});
+  }
   return WriteText(options.json, json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
 }
 

@@ -282,11 +282,14 @@ void TargetEngine::Add(Healer healer, const TargetPoint& point, TargetVerdict ve
   const auto place = [](const TargetPoint& p) { return std::pair(p.operation, p.instruction); };
   if (same != findings_.end()) {
     ++same->states;
+    same->points.push_back(point);
     if (same->seed != seed_ || place(same->point) < place(point)) return;
     finding.states = same->states;
+    finding.points = std::move(same->points);
     *same = finding;
     return;
   }
+  finding.points = {point};
   findings_.push_back(finding);
 }
 

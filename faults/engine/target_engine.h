@@ -52,10 +52,11 @@ struct TargetFinding {
   uint64_t seed;
   TargetPoint point;
   TargetVerdict verdict;
-  std::string operation;     // as its command
-  std::string line;          // where the client was killed
-  uint64_t states = 1;       // with the same healer and kind; this is the first of them
-  bool undisturbed = false;  // nobody was killed
+  std::string operation;                 // as its command
+  std::string line;                      // where the client was killed
+  uint64_t states = 1;                   // with the same healer and kind; this is the first of them
+  bool undisturbed = false;              // nobody was killed
+  std::vector<TargetPoint> points = {};  // all of these states
 };
 
 class TargetEngine {
