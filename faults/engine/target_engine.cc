@@ -332,7 +332,7 @@ void TargetEngine::Run(uint64_t seed, size_t operations, Clock::time_point deadl
   for (size_t i = kills.size(); i > 1; --i) std::swap(kills[i - 1], kills[random.Below(i)]);
   size_t done = 0;
   for (; done < kills.size() && error_.empty() && Clock::now() < deadline; ++done) {
-    if (first_only_ && !findings_.empty()) break;
+    if (done == most_ || (first_only_ && !findings_.empty())) break;
     KillAt(kills[done].healer, kills[done].point);
     progress.Show(fmt::format("{} of {} deaths judged, {} kinds of findings", Thousands(done + 1),
                               Thousands(kills.size()), findings_.size()));
