@@ -64,7 +64,7 @@ INSTANTIATE_TEST_SUITE_P(Kinds, PlantedBug,
                          testing::Values(Planted{"planted_torn", "content", 2}, Planted{"planted_left_lock", "hang", 1},
                                          Planted{"planted_drift", "invariant", 1},
                                          Planted{"planted_aborts", "crash", 1}),
-                         [](const auto& info) { return std::string(info.param.name); });
+                         [](const auto& planted) { return std::string(planted.param.name); });
 
 void ExpectNothing(const TargetEngine& engine) {
   for (const TargetFinding& finding : engine.findings()) ADD_FAILURE() << finding.verdict.text << " " << finding.line;
