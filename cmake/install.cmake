@@ -7,6 +7,8 @@ set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/lightning)
 
 install(TARGETS lightning lightning_static EXPORT lightning_targets)
 install(DIRECTORY store/include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
+# What a target of `lightning-faults target` includes.
+install(FILES faults/target/lightning_target.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 foreach(program lightning-store lightning-faults lightning-faults-sim)
   if(TARGET ${program})
     install(TARGETS ${program})

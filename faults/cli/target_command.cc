@@ -85,14 +85,21 @@ int WriteJson(const TargetCommandOptions& options, const TargetEngine& engine, d
                                            {"bad", f.bad}};
   }
   json["findings"] = nlohmann::ordered_json::array();
-  for (const TargetFinding& finding : engine.findings())
+  for (const TargetFinding& finding : engine.findings()) {
+    nlohmann::ordered_json points = nlohmann::ordered_json::array();
+    for (const TargetPoint& point : finding.points)
+      points.push_back({{"operation", point.operation},
+                        {"instruction", point.instruction},
+                        {"address", fmt::format("{:#x}", point.address)}});
     json["findings"].push_back({{"healer", HealerName(finding.healer)},
                                 {"kind", finding.verdict.kind},
                                 {"what", finding.verdict.text},
                                 {"states", finding.states},
                                 {"operation", finding.operation},
                                 {"line", finding.line},
-                                {"reproduce", CommandOf(options, finding)}});
+                                {"reproduce", CommandOf(options, finding)},
+                                {"killed_at", points}});
+  }
   return WriteText(options.json, json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
 }
 
@@ -112,6 +119,10 @@ int RunTarget(const TargetCommandOptions& options) {
   if (const int status = FindTarget(options.target, &file); status != kWell) return status;
   if (!options.at.empty() && options.at.size() != 2) return Usage("--at wants OPERATION,INSTRUCTION");
   if (options.healer != "survivor" && options.healer != "newcomer") return Usage("no such healer: " + options.healer);
+  if (!CanTrace()) {
+    fmt::print(stderr, "lightning-faults: cannot run here: this machine lets nobody trace a process (ptrace)\n");
+    return kCannotRun;
+  }
   const Clock::time_point begin = Clock::now();
   TargetEngine engine(file);
   if (const std::string error = engine.Prepare(); !error.empty()) {

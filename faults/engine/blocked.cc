@@ -40,7 +40,7 @@ std::string WaitsFor(const std::string& folder) {
     return "";
   switch (call) {
     case SYS_futex: {
-      const unsigned long operation = a[1] & FUTEX_CMD_MASK;
+      const unsigned long operation = a[1] & static_cast<unsigned long>(FUTEX_CMD_MASK);
       const bool waits = operation == FUTEX_WAIT || operation == FUTEX_WAIT_BITSET || operation == FUTEX_LOCK_PI;
       return waits && a[3] == 0 ? "a futex, without a timeout" : "";
     }

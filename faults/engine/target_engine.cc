@@ -282,11 +282,14 @@ void TargetEngine::Add(Healer healer, const TargetPoint& point, TargetVerdict ve
   const auto place = [](const TargetPoint& p) { return std::pair(p.operation, p.instruction); };
   if (same != findings_.end()) {
     ++same->states;
+    same->points.push_back(point);
     if (same->seed != seed_ || place(same->point) < place(point)) return;
     finding.states = same->states;
+    finding.points = std::move(same->points);
     *same = finding;
     return;
   }
+  finding.points = {point};
   findings_.push_back(finding);
 }
 
@@ -329,7 +332,7 @@ void TargetEngine::Run(uint64_t seed, size_t operations, Clock::time_point deadl
   for (size_t i = kills.size(); i > 1; --i) std::swap(kills[i - 1], kills[random.Below(i)]);
   size_t done = 0;
   for (; done < kills.size() && error_.empty() && Clock::now() < deadline; ++done) {
-    if (first_only_ && !findings_.empty()) break;
+    if (done == most_ || (first_only_ && !findings_.empty())) break;
     KillAt(kills[done].healer, kills[done].point);
     progress.Show(fmt::format("{} of {} deaths judged, {} kinds of findings", Thousands(done + 1),
                               Thousands(kills.size()), findings_.size()));

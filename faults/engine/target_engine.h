@@ -52,10 +52,11 @@ struct TargetFinding {
   uint64_t seed;
   TargetPoint point;
   TargetVerdict verdict;
-  std::string operation;     // as its command
-  std::string line;          // where the client was killed
-  uint64_t states = 1;       // with the same healer and kind; this is the first of them
-  bool undisturbed = false;  // nobody was killed
+  std::string operation;                 // as its command
+  std::string line;                      // where the client was killed
+  uint64_t states = 1;                   // with the same healer and kind; this is the first of them
+  bool undisturbed = false;              // nobody was killed
+  std::vector<TargetPoint> points = {};  // all of these states
 };
 
 class TargetEngine {
@@ -69,6 +70,8 @@ class TargetEngine {
   std::string Prepare();
   // Run ends with the first finding.
   void StopAtFirst() { first_only_ = true; }
+  // Run judges at most so many states, chosen by the seed.
+  void JudgeAtMost(uint64_t states) { most_ = states; }
   // The whole round, until the deadline.
   void Run(uint64_t seed, size_t operations, Clock::time_point deadline, bool quiet);
   // One crash state of it alone, however often its kind was found.
@@ -100,6 +103,7 @@ class TargetEngine {
   int work_handle_ = -1;
   std::vector<std::string> shared_;
   uint64_t seed_ = 0, left_ = 0, unstepped_ = 0;
+  uint64_t most_ = ~uint64_t{0};
   bool first_only_ = false;
   TargetProgram program_;
   std::array<TargetFigures, 2> figures_;

@@ -113,6 +113,13 @@ void Understand(const std::string& line, TargetAnswer* answer) {
 
 }  // namespace
 
+bool CanTrace() {
+  const pid_t child = fork();
+  if (child == 0) _exit(ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) == 0 ? 0 : 1);
+  int status = 1;
+  return child > 0 && waitpid(child, &status, 0) == child && status == 0;
+}
+
 const std::string& TargetAnswer::Trouble() const {
   if (!died.empty()) return died;
   if (!hangs.empty()) return hangs;

@@ -34,6 +34,9 @@ struct TargetAnswer {
   const std::string& Trouble() const;
 };
 
+// Whether this machine lets a process be traced by its parent at all; some containers do not.
+bool CanTrace();
+
 class TargetProcess {
  public:
   TargetProcess() = default;

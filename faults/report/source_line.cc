@@ -13,12 +13,25 @@
 namespace lightning::faults {
 namespace {
 
+constexpr size_t kLongestName = 120;
+
+std::string WithoutTemplates(const std::string& name) {
+  std::string result;
+  int depth = 0;
+  for (const char c : name) {
+    depth += c == '<' ? 1 : 0;
+    if (depth == 0) result += c;
+    depth -= c == '>' ? 1 : 0;
+  }
+  return result;
+}
+
 std::string Demangled(const char* name) {
   int status = 0;
   char* text = abi::__cxa_demangle(name, nullptr, nullptr, &status);
   std::string result = status == 0 && text != nullptr ? text : name;
   free(text);
-  return result;
+  return result.size() <= kLongestName ? result : WithoutTemplates(result);
 }
 
 std::string ShortName(const char* file) {

@@ -15,7 +15,7 @@ static const char* Open(const char* directory, lightning_open_mode mode, lightni
   snprintf(path, sizeof path, "%s/segment", directory);
   lightning_options options;
   lightning_options_init(&options);
-  options.mode = mode;
+  options.mode = (int32_t)mode;
   options.size = kSegmentSize;
   options.max_objects = 64;
   options.max_clients = 8;
