@@ -257,7 +257,9 @@ void MutantLab::RunPart(const Part& part, MutantResult* result) const {
   for (const std::string& more : {std::string("--seed"), fmt::format("{}", seed_), std::string("--quiet")})
     command.push_back(more);
   // The question is whether it is found; a smaller plan says no more about that.
-  command.insert(command.end(), {"--folder", fmt::format("{}/failures/{}", lab_, result->name), "--minimise", "0"});
+  const std::string folder = lab_ + "/failures/" + result->name;
+  for (const std::string& more : {std::string("--folder"), folder, std::string("--minimise"), std::string("0")})
+    command.push_back(more);
   const std::string log = fmt::format("{}/{}.{}.log", lab_, result->name, part[0]);
   const RunOutcome outcome = RunFor(command, log, SecondsOf(part) + kGrace);
   result->seconds += outcome.seconds;
