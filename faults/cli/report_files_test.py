@@ -25,7 +25,7 @@ def test_a_short_campaign_leaves_files_that_agree(tmp_path):
     assert done.stdout.splitlines()[-2].endswith(str(files["html"]))
 
     suites = xml.etree.ElementTree.parse(files["junit"]).getroot()
-    assert {"step", "kills", "ops", "stray"} == {suite.get("name") for suite in suites}
+    assert {"step", "sim", "kills", "ops", "stray"} == {suite.get("name") for suite in suites}
     assert not list(suites.iter("failure"))
 
     page = files["html"].read_text()

@@ -23,7 +23,7 @@ client b {
 
 
 def run(*args, text=None):
-    return subprocess.run([PROGRAM, "step", *args], input=text, capture_output=True, timeout=120)
+    return subprocess.run([PROGRAM, "step", "--no-keep", *args], input=text, capture_output=True, timeout=120)
 
 
 def test_a_plan_is_stepped(tmp_path):
