@@ -214,7 +214,8 @@ void MutantLab::RunTests(const Part& part, MutantResult* result) const {
   const bool keys = part[0] == "keys";
   const Part tests(part.begin() + (keys ? 1 : 0), part.end());
   if (tests.size() != 2) {
-    result->error = "a part is [keys] PROGRAM TESTS: " + fmt::format("{}", fmt::join(part, " "));
+    result->error = "a part is [keys] PROGRAM TESTS, not:";
+    for (const std::string& word : part) result->error += " " + word;
     return;
   }
   const bool emulated = keys && !MachineHasKeys();

@@ -21,7 +21,7 @@ CrashImage::CrashImage(const Geometry& geometry, const WordMap& words, const std
   memory_.Load(fresh);
 }
 
-void CrashImage::Load(const std::byte* memory, const DirtyPages& changed) {
+void CrashImage::Load(const std::byte* memory, const DirtyBlocks& changed) {
   dirty_.Copy(fresh_, memory_.data());
   dirty_.Clear();
   changed.Copy(memory, memory_.data(), &dirty_);

@@ -9,7 +9,7 @@
 #include <span>
 #include <vector>
 
-#include "faults/sim/dirty_pages.h"
+#include "faults/sim/dirty_blocks.h"
 #include "faults/sim/words.h"
 #include "faults/target/segments.h"
 
@@ -20,9 +20,9 @@ class CrashImage {
   // `fresh`: what every Load() begins with; it outlives this.
   CrashImage(const Geometry& geometry, const WordMap& words, const std::byte* fresh);
 
-  // From now on, the same bytes as `memory`, which differs from the fresh ones in these pages alone; the hash begins
+  // From now on, the same bytes as `memory`, which differs from the fresh ones in these blocks alone; the hash begins
   // anew.
-  void Load(const std::byte* memory, const DirtyPages& changed);
+  void Load(const std::byte* memory, const DirtyBlocks& changed);
 
   // A store of 4 or 8 bytes. True when the state, as recovery sees it, is another now.
   bool Write(uint64_t offset, uint32_t size, uint64_t value);
@@ -82,7 +82,7 @@ class CrashImage {
   const Geometry geometry_;
   MemorySegment memory_;
   const std::byte* const fresh_;
-  DirtyPages dirty_;  // where this differs from the fresh ones
+  DirtyBlocks dirty_;  // where this differs from the fresh ones
   uint64_t hash_ = 0;
   bool hashing_ = true;
   size_t marks_ = 0;

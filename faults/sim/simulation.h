@@ -163,7 +163,7 @@ class Simulation final : private SharedMemoryHooks, private Stage {
   MemorySegment memory_;
   const WordMap words_;
   const std::vector<std::byte> fresh_;  // the segment as it is made
-  DirtyPages dirty_;                    // where memory_ differs from that
+  DirtyBlocks dirty_;                   // where memory_ differs from that
   CrashImage image_;
   std::vector<std::unique_ptr<Runner>> runners_;  // the plan's clients, then recoverers, then the judge
   uint32_t movers_ = 0;                           // of these the first so many move

@@ -1,0 +1,41 @@
+// Where a copy may differ from the bytes that it began with, so that beginning again costs what was changed and not the
+// whole segment.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+namespace lightning::faults {
+
+class DirtyBlocks {
+ public:
+  explicit DirtyBlocks(uint64_t size) : dirty_((size + kBlock - 1) / kBlock), size_(size) {}
+
+  void Mark(uint64_t offset) { dirty_[offset / kBlock] = 1; }
+  void Mark(uint64_t offset, uint64_t size) {
+    for (uint64_t block = offset / kBlock; size != 0 && block <= (offset + size - 1) / kBlock; ++block)
+      dirty_[block] = 1;
+  }
+  // The marked blocks of `to` become those of `from`, and are marked in `also`, if that is there.
+  void Copy(const std::byte* from, std::byte* to, DirtyBlocks* also = nullptr) const {
+    for (auto at = std::find(dirty_.begin(), dirty_.end(), 1); at != dirty_.end();
+         at = std::find(at + 1, dirty_.end(), 1)) {
+      const auto block = static_cast<uint64_t>(at - dirty_.begin());
+      const uint64_t begin = block * kBlock;
+      memcpy(to + begin, from + begin, std::min(kBlock, size_ - begin));
+      if (also != nullptr) also->dirty_[block] = 1;
+    }
+  }
+  void Clear() { dirty_.assign(dirty_.size(), 0); }
+
+ private:
+  static constexpr uint64_t kBlock = 256;
+
+  std::vector<uint8_t> dirty_;
+  const uint64_t size_;
+};
+
+}  // namespace lightning::faults
