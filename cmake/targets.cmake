@@ -29,6 +29,12 @@ function(lightning_flags target)
   endif()
 endfunction()
 
+# lightning_quick(FILE...): sources of this folder whose speed nobody measures, tests and command lines: half of the time to
+# compile (the test of plans 2.9 s in place of 4.9, `run` 10.5 in place of 22). Line numbers stay.
+function(lightning_quick)
+  set_property(SOURCE ${ARGN} APPEND PROPERTY COMPILE_OPTIONS $<$<CONFIG:Release>:-O1> $<$<CONFIG:Release>:-g1>)
+endfunction()
+
 # lightning_program(NAME SOURCES file... [LINK library...])
 function(lightning_program name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LINK")
@@ -60,6 +66,7 @@ function(lightning_tests name)
     message(STATUS "${name}: no sources, no target")
     return()
   endif()
+  lightning_quick(${tests})
   lightning_program(${name} SOURCES ${tests} ${arg_SOURCES} LINK ${arg_LINK} GTest::gtest GTest::gtest_main)
   target_compile_definitions(${name} PRIVATE LIGHTNING_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}"
                                              LIGHTNING_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
