@@ -283,7 +283,7 @@ class Parser {
       if (name.text == "depth" || name.text == "bound") schedule.bound = reader_.Number32(name.text, 0, 1'000'000);
       if (name.text == "percent") schedule.percent = reader_.Number32(name.text, 0, 100);
       if (name.text == "memory") schedule.memory = reader_.OneOf(kMemoryWords, "a memory model");
-      if (name.text == "buffer") schedule.buffer = reader_.Number32(name.text, 0, 1'000'000);
+      if (name.text == "buffer") schedule.buffer = reader_.Number32(name.text, 0, 60'000);
     }
     if (schedule.strategy != Schedule::kReplay) return reader_.EndLine();
     reader_.OpenBlock();

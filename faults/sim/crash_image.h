@@ -27,11 +27,7 @@ class CrashImage {
   // A store of 4 or 8 bytes. True when the state, as recovery sees it, is another now.
   bool Write(uint64_t offset, uint32_t size, uint64_t value);
   bool WriteBytes(uint64_t offset, const std::byte* bytes, uint64_t size);
-  uint64_t Read(uint64_t offset, uint32_t size) const {
-    uint64_t value = 0;
-    memcpy(&value, segment().bytes(offset), size);
-    return value;
-  }
+  uint64_t Read(uint64_t offset, uint32_t size) const { return LoadWord(segment().bytes(offset), size); }
 
   // Equal for two images since the same Load() exactly when all words that recovery may look at are equal (but for
   // collisions of 64 bits). An undo entry beyond its log's count, say, is no such word.

@@ -21,11 +21,16 @@ class DirtyBlocks {
   }
   // The marked blocks of `to` become those of `from`, and are marked in `also`, if that is there.
   void Copy(const std::byte* from, std::byte* to, DirtyBlocks* also = nullptr) const {
-    for (auto at = std::find(dirty_.begin(), dirty_.end(), 1); at != dirty_.end();
-         at = std::find(at + 1, dirty_.end(), 1)) {
-      const auto block = static_cast<uint64_t>(at - dirty_.begin());
+    const uint8_t* const end = dirty_.data() + dirty_.size();
+    for (const uint8_t* at = Next(dirty_.data(), end); at != nullptr; at = Next(at + 1, end)) {
+      const auto block = static_cast<uint64_t>(at - dirty_.data());
       const uint64_t begin = block * kBlock;
-      memcpy(to + begin, from + begin, std::min(kBlock, size_ - begin));
+      // Of a length that the compiler knows, but for the last one.
+      if (begin + kBlock <= size_) {
+        memcpy(to + begin, from + begin, kBlock);
+      } else {
+        memcpy(to + begin, from + begin, size_ - begin);
+      }
       if (also != nullptr) also->dirty_[block] = 1;
     }
   }
@@ -33,6 +38,9 @@ class DirtyBlocks {
 
  private:
   static constexpr uint64_t kBlock = 256;
+  static const uint8_t* Next(const uint8_t* from, const uint8_t* end) {
+    return static_cast<const uint8_t*>(memchr(from, 1, static_cast<size_t>(end - from)));
+  }
 
   std::vector<uint8_t> dirty_;
   const uint64_t size_;

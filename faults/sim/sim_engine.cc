@@ -120,9 +120,9 @@ void SimEngine::Note(const Plan& plan, const Simulation& sim, RunKind kind, cons
 
 void SimEngine::NoteStored(Simulation& sim) {
   const Segment& segment = sim.memory().segment();
-  const std::vector<bool>& stored = sim.stored();
+  const std::vector<uint8_t>& stored = sim.stored();
   const auto end = stored.begin() + static_cast<std::ptrdiff_t>(segment.geometry().doorbells / 8);
-  for (auto at = std::find(stored.begin(), end, true); at != end; at = std::find(at + 1, end, true))
+  for (auto at = std::find(stored.begin(), end, 1); at != end; at = std::find(at + 1, end, 1))
     stored_.insert(*PlaceOf(segment, static_cast<uint64_t>(at - stored.begin()) * 8));
 }
 

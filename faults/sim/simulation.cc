@@ -10,6 +10,8 @@ namespace lightning::faults {
 namespace {
 
 constexpr Nanoseconds kMicrosecond{1000};
+// Points of a run, far more than any plan takes: clients that wait for each other for ever.
+constexpr uint64_t kTooMany = 3'000'000;
 
 }  // namespace
 
@@ -20,9 +22,13 @@ class Simulation::SimKernel final : public Kernel {
 
   Status Announce(uint32_t slot) override {
     runner_.slot = static_cast<int>(slot);
+    sim_.WakePollers();
     return {};
   }
-  void Retract(uint32_t) override { runner_.slot = -1; }
+  void Retract(uint32_t) override {
+    runner_.slot = -1;
+    sim_.WakePollers();
+  }
   Status BeginAttach(Nanoseconds limit) override {
     const Nanoseconds deadline = Now() + limit;
     while (sim_.attacher_ != nullptr && sim_.attacher_ != &runner_) {
@@ -33,7 +39,9 @@ class Simulation::SimKernel final : public Kernel {
     return {};
   }
   void EndAttach() override {
-    if (sim_.attacher_ == &runner_) sim_.attacher_ = nullptr;
+    if (sim_.attacher_ != &runner_) return;
+    sim_.attacher_ = nullptr;
+    sim_.WakePollers();
   }
   ClientIdentity Self() override { return {.pid = pid_, .start_time = 1, .namespaces = 1, .boot = 1}; }
   bool IsAlive(uint32_t slot, const ClientIdentity* identity) override {
@@ -69,8 +77,12 @@ class Simulation::SimKernel final : public Kernel {
       }
       runner_.life = Life::kWaiting;
       runner_.word = word;
+      const bool polls = word == nullptr;
+      sim_.pollers_ += polls;
       sim_.Suspend();
+      sim_.pollers_ -= polls;
       runner_.word = nullptr;
+      runner_.polled = 0;
     }
     sim_.now_ = std::max(sim_.now_, wake);
   }
@@ -83,6 +95,7 @@ class Simulation::SimKernel final : public Kernel {
 Simulation::Simulation(const Plan& plan)
     : plan_(plan),
       options_(*SegmentOptions(plan.segment)),
+      buffers_(plan.schedule.memory == Memory::kTso && plan.schedule.buffer != 0),
       catalogue_(plan),
       record_(catalogue_),
       memory_(options_),
@@ -123,9 +136,11 @@ void Simulation::Reset(Runner& runner) {
   runner.slot = -1;
   runner.pid = ++pids_;
   runner.word = nullptr;
+  runner.polled = 0;
   runner.buffer.Clear();
   runner.payload_size = 0;
   runner.triggers.clear();
+  Watch(runner);
   runner.stopped_until = 0;
   std::fill(std::begin(runner.counts), std::end(runner.counts), 0);
 }
@@ -133,6 +148,7 @@ void Simulation::Reset(Runner& runner) {
 void Simulation::Fail(std::string what) {
   const AllocationScope scope(nullptr);
   if (error_.empty()) error_ = std::string(what.data(), what.size());
+  budget_ = 0;
 }
 
 Result<Client> Simulation::Attach(uint32_t number) {
@@ -154,6 +170,13 @@ void Simulation::Kill(Runner& runner) {
   if (attacher_ == &runner) attacher_ = nullptr;
   died_ = true;
   ++counts_.kills;
+  WakePollers();
+}
+
+void Simulation::WakePollers() {
+  for (const auto& runner : runners_) {
+    if (runner->life == Life::kWaiting && runner->word == nullptr) runner->life = Life::kReady;
+  }
 }
 
 void Simulation::DrainCurrent() {
@@ -174,6 +197,7 @@ void Simulation::Begin() {
   current_ = nullptr;
   current_number_ = 0;
   attacher_ = nullptr;
+  pollers_ = 0;
   scheduled_ = observed_ = crash_pending_ = died_ = in_turn_ = false;
   points_ = clock_ = ticks_ = trace_ = 0;
   now_ = Nanoseconds(1);
@@ -199,7 +223,9 @@ std::string Simulation::Before() {
 
 void Simulation::AddTrigger(const std::string& client, const Trigger& trigger) {
   Runner* const runner = FindRunner(client);
-  if (runner != nullptr) runner->triggers.push_back(trigger);
+  if (runner == nullptr) return;
+  runner->triggers.push_back(trigger);
+  Watch(*runner);
 }
 
 Situation Simulation::Look() {
@@ -228,7 +254,8 @@ void Simulation::RunTurn(const Turn& turn, CrashObserver* observer) {
   current_ = &runner;
   current_number_ = turn.client;
   runner.life = Life::kReady;
-  budget_ = turn.points;
+  if (points_ >= kTooMany) return Fail("the clients wait for each other for ever");
+  budget_ = std::min(turn.points, kTooMany - points_);
   const uint64_t begin = points_;
   turn_ = turn;
   turn_began_ = begin;
@@ -245,16 +272,12 @@ void Simulation::RunTurn(const Turn& turn, CrashObserver* observer) {
     if (runner.payload_size != 0)
       image_.WriteBytes(runner.payload, memory_.data() + runner.payload, runner.payload_size);
     runner.payload_size = 0;
+    Watch(runner);
     runner.life = Life::kDone;  // its last stores may still be on their way
   }
   in_turn_ = false;
   turns_.push_back({turn.client, points_ - begin, turn.held});
   ++counts_.turns;
-  // Whoever waits may look again once somebody has moved.
-  for (uint32_t i = 0; points_ != begin && i < movers_; ++i) {
-    Runner& other = *runners_[i];
-    if (i != turn.client && other.life == Life::kWaiting && other.word == nullptr) other.life = Life::kReady;
-  }
 }
 
 void Simulation::ShowCrash(CrashObserver* observer) {
@@ -300,6 +323,7 @@ void Simulation::Recover(CrashObserver* observer) {
     runner.triggers.clear();
     std::fill(std::begin(runner.counts), std::end(runner.counts), 0);
     if (recoverer.killed) runner.triggers.push_back({recoverer.at, Trigger::kKill, 0});
+    Watch(runner);
     runner.fiber->Start([this, number] {
       Runner& it = *runners_[number];
       if (it.actor == nullptr) it.actor = new Actor(number, *this, record_);

@@ -67,8 +67,8 @@ class Simulation final : private SharedMemoryHooks, private Stage {
   const CrashImage& image() const { return image_; }
   const Catalogue& catalogue() const { return catalogue_; }
   const Record& record() const { return record_; }
-  // Offsets of the words that were ever stored to.
-  const std::vector<bool>& stored() const { return stored_; }
+  // By word: whether it was ever stored to.
+  const std::vector<uint8_t>& stored() const { return stored_; }
 
  private:
   class SimKernel;
@@ -93,9 +93,13 @@ class Simulation final : private SharedMemoryHooks, private Stage {
     int slot = -1;  // that it has announced
     Nanoseconds wake{0};
     const void* word = nullptr;  // that it waits for
+    // While it waits for no certain word it polls: these are the ones it has read since it last began to, a bit for
+    // several. Until one of them changes, or somebody's life does, it would see the same again.
+    uint64_t polled = 0;
     StoreBuffer buffer;
     uint64_t payload = 0, payload_size = 0;  // being written in place
     std::vector<Trigger> triggers;
+    bool watched = false;        // one of the two is there
     uint64_t counts[12] = {};    // by Moment::Unit
     uint64_t stopped_until = 0;  // points of all
   };
@@ -135,29 +139,38 @@ class Simulation final : private SharedMemoryHooks, private Stage {
   Situation Look();
   void Suspend();
   void Kill(Runner& runner);
+  void WakePollers();
+  void WakePollersOf(uint64_t offset);
   void DrainCurrent();
 
   // Accesses by the current client.
-  void Point(uint64_t offset);
+  void Point(const WordInfo& info);
+  void PointSlowly(const WordInfo& info);
+  static void Watch(Runner& runner) { runner.watched = runner.payload_size != 0 || !runner.triggers.empty(); }
   uint64_t LockedBegin(const void* place, uint32_t size, uint64_t* offset);
   void LockedStore(uint64_t offset, uint32_t size, uint64_t value);
-  void Retire(uint64_t offset, uint32_t size, uint64_t value);
+  void Retire(uint64_t offset, const WordInfo& info, uint32_t size, uint64_t value);
   void Commit(const BufferedStore& store);
   void Drain(Runner& runner, size_t keep = 0);
   void FinishPayload(Runner& runner);
-  void CheckUndo(uint64_t offset, const WordInfo& info, uint64_t value);
+  void CheckUndo(uint64_t offset, const WordInfo& info, uint64_t before, uint64_t value);
   // Its kills and stops are all that asks for the counts.
   void Count(Moment::Unit unit) {
     if (!current_->triggers.empty()) CountMoment(unit);
   }
   void CountMoment(Moment::Unit unit);
-  void CountStore(uint64_t offset, const WordInfo& info, uint64_t before, uint64_t value);
+  void CountStore(const WordInfo& info, uint64_t before, uint64_t value);
+  static uint64_t PolledBit(uint64_t offset) { return uint64_t{1} << ((offset / 8 ^ offset / 512) % 64); }
   uint64_t OffsetOf(const void* place) const { return memory_.segment().OffsetOf(place); }
   uint64_t Raw(uint64_t offset, uint32_t size) const;
-  void Log(bool store, uint64_t offset, uint64_t before, uint64_t value);
+  void Log(bool store, uint64_t offset, uint64_t before, uint64_t value) {
+    if (__builtin_expect(log_ != nullptr, 0)) WriteLog(store, offset, before, value);
+  }
+  void WriteLog(bool store, uint64_t offset, uint64_t before, uint64_t value);
 
   const Plan& plan_;
   const Options options_;
+  const bool buffers_;  // stores wait in their client's buffer
   const Catalogue catalogue_;
   Record record_;
   MemorySegment memory_;
@@ -171,6 +184,7 @@ class Simulation final : private SharedMemoryHooks, private Stage {
   Runner* current_ = nullptr;
   uint32_t current_number_ = 0;
   Runner* attacher_ = nullptr;
+  uint32_t pollers_ = 0;    // clients that wait and poll
   bool scheduled_ = false;  // points count, and others may go on there
   bool observed_ = false;
   bool crash_pending_ = false;
@@ -183,7 +197,7 @@ class Simulation final : private SharedMemoryHooks, private Stage {
   Nanoseconds now_{1};
   std::string error_;
   std::vector<ScheduleStep> turns_;
-  std::vector<bool> stored_;
+  std::vector<uint8_t> stored_;
   SimCounts counts_;
   std::vector<SimAccess>* log_ = nullptr;
 };

@@ -10,46 +10,32 @@
 namespace lightning::faults {
 namespace {
 
-// Far more than any plan takes: clients that wait for each other for ever.
-constexpr uint64_t kTooMany = 3'000'000;
-
 uint64_t Mixed(uint64_t hash, uint64_t word) { return (hash ^ word) * 0x9E37'79B9'7F4A'7C15 + (hash >> 29); }
 
 }  // namespace
 
 uint64_t Simulation::Raw(uint64_t offset, uint32_t size) const {
-  uint64_t value = 0;
-  memcpy(&value, memory_.segment().bytes(offset), size);
-  return value;
+  return LoadWord(memory_.segment().bytes(offset), size);
 }
 
 // A switch just before an access to what nobody but its own client looks at (its log, while it lives) cannot be told
 // from one before the next access that others do see. So those are no points; every store is a crash point all the
 // same.
-void Simulation::Point(uint64_t offset) {
+inline void Simulation::Point(const WordInfo& info) {
+  const Runner& runner = *current_;
+  if (budget_ == 0 || runner.watched) return PointSlowly(info);
+  if (info.kind <= WordKind::kHeldCount && static_cast<int>(info.slot) == runner.slot) return;
+  --budget_;
+  ++points_;
+}
+
+void Simulation::PointSlowly(const WordInfo& info) {
   Runner& runner = *current_;
   if (runner.payload_size != 0) FinishPayload(runner);
-  const WordInfo& info = words_.At(offset);
-  if (static_cast<int>(info.slot) == runner.slot) {
-    switch (info.kind) {
-      case WordKind::kIgnored:
-      case WordKind::kLogOffset:
-      case WordKind::kLogOld:
-      case WordKind::kLogCount:
-      case WordKind::kHeld:
-      case WordKind::kHeldCount:
-        return;
-      default:
-        break;
-    }
-  }
+  if (info.kind <= WordKind::kHeldCount && static_cast<int>(info.slot) == runner.slot) return;
   if (budget_ == 0 || !error_.empty()) Suspend();
   --budget_;
-  if (++points_ > kTooMany) {
-    Fail("the clients wait for each other for ever");
-    Kill(runner);
-    Suspend();
-  }
+  ++points_;
   Count(Moment::kPoint);
 }
 
@@ -70,8 +56,7 @@ void Simulation::CountMoment(Moment::Unit unit) {
   }
 }
 
-void Simulation::CountStore(uint64_t, const WordInfo& info, uint64_t before, uint64_t value) {
-  if (current_->triggers.empty()) return;
+void Simulation::CountStore(const WordInfo& info, uint64_t before, uint64_t value) {
   switch (info.kind) {
     case WordKind::kLogOld:
       Count(Moment::kLogEntry);
@@ -99,17 +84,15 @@ void Simulation::CountStore(uint64_t, const WordInfo& info, uint64_t before, uin
 
 // Rules 1 and 2, whatever recovery would make of it: a word of shared control state changes only while some undo log
 // says what it was. A store that puts back what a log says is an undo.
-void Simulation::CheckUndo(uint64_t offset, const WordInfo& info, uint64_t value) {
-  if (info.kind != WordKind::kCell && info.kind != WordKind::kSlotCell) return;
-  const uint64_t before = image_.Read(offset, 8);
+void Simulation::CheckUndo(uint64_t offset, const WordInfo& info, uint64_t before, uint64_t value) {
   const Geometry& g = image_.segment().geometry();
   const auto covers = [&](SlotIndex slot) {
-    const uint64_t base = g.SlotOffset(slot);
-    const uint64_t count = std::min<uint64_t>(image_.Read(base + offsetof(Slot, log_count), 8), kLogCapacity);
+    const std::byte* const base = image_.segment().bytes(g.SlotOffset(slot));
+    const uint64_t count = std::min<uint64_t>(LoadWord(base + offsetof(Slot, log_count), 8), kLogCapacity);
     for (uint64_t i = count; i-- > 0;) {
-      const uint64_t at = base + offsetof(Slot, log) + i * sizeof(LogEntry);
-      if (image_.Read(at, 8) != offset) continue;
-      const uint64_t old = image_.Read(at + 8, 8);
+      const std::byte* const entry = base + offsetof(Slot, log) + i * sizeof(LogEntry);
+      if (LoadWord(entry, 8) != offset) continue;
+      const uint64_t old = LoadWord(entry + 8, 8);
       if (old == before || old == value) return true;
     }
     return false;
@@ -123,17 +106,15 @@ void Simulation::CheckUndo(uint64_t offset, const WordInfo& info, uint64_t value
                    current_->name, WordKindName(info.kind), offset, before, value));
 }
 
-void Simulation::Log(bool store, uint64_t offset, uint64_t before, uint64_t value) {
-  if (log_ == nullptr) return;
+void Simulation::WriteLog(bool store, uint64_t offset, uint64_t before, uint64_t value) {
   const AllocationScope scope(nullptr);
   log_->push_back({points_, offset, before, value, current_number_, store});
 }
 
 // A store has happened as far as its own client can tell.
-void Simulation::Retire(uint64_t offset, uint32_t size, uint64_t value) {
-  const WordInfo& info = words_.At(offset);
-  CheckUndo(offset, info, value);
+inline void Simulation::Retire(uint64_t offset, const WordInfo& info, uint32_t size, uint64_t value) {
   const uint64_t before = image_.Read(offset, size);
+  if (info.kind == WordKind::kCell || info.kind == WordKind::kSlotCell) CheckUndo(offset, info, before, value);
   const bool changed = image_.Write(offset, size, value);
   Log(/*store=*/true, offset, before, value);
   stored_[offset / 8] = true;
@@ -143,16 +124,24 @@ void Simulation::Retire(uint64_t offset, uint32_t size, uint64_t value) {
     crash_pending_ = true;
     Suspend();
   }
-  CountStore(offset, info, before, value);
+  if (!current_->triggers.empty()) CountStore(info, before, value);
 }
 
-void Simulation::Commit(const BufferedStore& store) {
+inline void Simulation::Commit(const BufferedStore& store) {
   dirty_.Mark(store.offset);
   std::byte* const place = memory_.data() + store.offset;
   if (store.size == 8) {
     memcpy(place, &store.value, 8);
   } else {
     memcpy(place, &store.value, 4);
+  }
+  if (pollers_ != 0) WakePollersOf(store.offset);
+}
+
+void Simulation::WakePollersOf(uint64_t offset) {
+  for (const auto& runner : runners_) {
+    const bool polls = runner->life == Life::kWaiting && runner->word == nullptr;
+    if (polls && (runner->polled & PolledBit(offset)) != 0) runner->life = Life::kReady;
   }
 }
 
@@ -162,6 +151,7 @@ void Simulation::Drain(Runner& runner, size_t keep) {
 
 void Simulation::FinishPayload(Runner& runner) {
   const uint64_t size = std::exchange(runner.payload_size, 0);
+  Watch(runner);
   for (uint64_t at = runner.payload; at < runner.payload + size; at += 8) stored_[at / 8] = true;
   const bool changed = image_.WriteBytes(runner.payload, memory_.data() + runner.payload, size);
   if (!changed || !observed_) return;
@@ -171,7 +161,8 @@ void Simulation::FinishPayload(Runner& runner) {
 
 uint64_t Simulation::Load(const void* place, uint32_t size) {
   const uint64_t offset = OffsetOf(place);
-  Point(offset);
+  Point(words_.At(offset));
+  current_->polled |= PolledBit(offset);
   if (const BufferedStore* const own = current_->buffer.Find(offset)) return own->value;
   const uint64_t value = Raw(offset, size);
   Log(/*store=*/false, offset, value, value);
@@ -182,21 +173,23 @@ uint64_t Simulation::Load(const void* place, uint32_t size) {
 void Simulation::Store(void* place, uint32_t size, uint64_t value) {
   const uint64_t offset = OffsetOf(place);
   if (!scheduled_) return Commit({offset, value, size});
-  Point(offset);
+  const WordInfo& info = words_.At(offset);
+  Point(info);
   Runner& runner = *current_;
-  if (plan_.schedule.memory == Memory::kSc || plan_.schedule.buffer == 0) {
+  if (!buffers_) {
     Commit({offset, value, size});
   } else {
     if (runner.buffer.size() >= plan_.schedule.buffer) Drain(runner, plan_.schedule.buffer - 1);
     runner.buffer.Push({offset, value, size});
   }
-  Retire(offset, size, value);
+  Retire(offset, info, size, value);
 }
 
 uint64_t Simulation::LockedBegin(const void* place, uint32_t size, uint64_t* offset) {
   *offset = OffsetOf(place);
   if (scheduled_) {
-    Point(*offset);
+    Point(words_.At(*offset));
+    current_->polled |= PolledBit(*offset);
     Drain(*current_);
   }
   return Raw(*offset, size);
@@ -204,7 +197,7 @@ uint64_t Simulation::LockedBegin(const void* place, uint32_t size, uint64_t* off
 
 void Simulation::LockedStore(uint64_t offset, uint32_t size, uint64_t value) {
   Commit({offset, value, size});
-  if (scheduled_) Retire(offset, size, value);
+  if (scheduled_) Retire(offset, words_.At(offset), size, value);
 }
 
 uint64_t Simulation::Exchange(void* place, uint32_t size, uint64_t value) {
@@ -238,10 +231,11 @@ void Simulation::Payload(void* place, uint64_t size) {
   if (offset >= memory_.segment().geometry().size) return;  // a private buffer
   dirty_.Mark(offset, size);
   if (!scheduled_) return;
-  Point(offset);
+  Point(words_.At(offset));
   Drain(*current_);
   current_->payload = offset;
   current_->payload_size = size;
+  Watch(*current_);
 }
 
 }  // namespace lightning::faults

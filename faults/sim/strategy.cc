@@ -1,6 +1,7 @@
 #include "faults/sim/strategy.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 
@@ -47,7 +48,10 @@ class Replay final : public Strategy {
 class RandomWalk final : public Strategy {
  public:
   RandomWalk(uint32_t percent, bool buffers, uint64_t seed)
-      : percent_(std::max(1u, percent)), buffers_(buffers), random_(seed) {}
+      : percent_(std::max(1u, percent)), buffers_(buffers), random_(seed) {
+    for (size_t step = kExact; step < lengths_.size(); ++step)
+      lengths_[step] = LengthAt((static_cast<double>(step) + 0.5) / static_cast<double>(lengths_.size()));
+  }
   void Begin() override {}
   Turn Next(const Situation& situation) override {
     Turn turn;
@@ -65,17 +69,24 @@ class RandomWalk final : public Strategy {
  private:
   // Of a run of points none of which is a switch: geometric, by inversion.
   uint64_t Length() {
+    const uint64_t bits = random_.Next() >> 11;
+    const uint64_t step = bits >> (53 - kStepBits);
+    // The longest ones lie close together in u.
+    return step < kExact ? LengthAt(static_cast<double>(bits + 1) * 0x1p-53) : lengths_[step];
+  }
+  uint64_t LengthAt(double u) const {
     if (percent_ >= 100) return 1;
-    const double u = static_cast<double>((random_.Next() >> 11) + 1) * 0x1p-53;
-    return 1 + static_cast<uint64_t>(std::min(10'000.0, std::log(u) * per_log_));
+    return 1 + static_cast<uint64_t>(std::min(10'000.0, std::log(u) / std::log(1 - percent_ / 100.0)));
   }
   uint32_t From(uint64_t set) {
     uint64_t skip = random_.Below(static_cast<uint64_t>(std::popcount(set)));
     for (; skip != 0; --skip) set &= set - 1;
     return static_cast<uint32_t>(std::countr_zero(set));
   }
+  static constexpr unsigned kStepBits = 10;
+  static constexpr size_t kExact = 8;
   const uint32_t percent_;
-  const double per_log_ = percent_ >= 100 ? 0 : 1 / std::log(1 - percent_ / 100.0);
+  std::array<uint64_t, size_t{1} << kStepBits> lengths_{};  // by the first bits of u: a logarithm a turn is dear
   const bool buffers_;
   Random random_;
 };

@@ -63,14 +63,14 @@ void WordMap::AddSlots(const Geometry& g) {
 
 const char* WordKindName(WordKind kind) {
   constexpr std::array<const char*, 17> kNames = {"a counter",
-                                                  "a constant",
-                                                  "a cell",
-                                                  "a cell of a slot",
                                                   "an undo entry's offset",
                                                   "an undo entry's value",
                                                   "a log's count",
                                                   "a list of held locks",
                                                   "a count of held locks",
+                                                  "a constant",
+                                                  "a cell",
+                                                  "a cell of a slot",
                                                   "a lock",
                                                   "a slot's state",
                                                   "the count of slots",

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 #include "store/segment/segment.h"
@@ -10,15 +11,16 @@
 namespace lightning::faults {
 
 enum class WordKind : uint8_t {
+  // Up to kHeldCount: nobody but their own client looks at them while it lives.
   kIgnored,    // recovery never looks at it: counters, clocks, doorbells
-  kConstant,   // the superblock, padding
-  kCell,       // shared control state: only logged writes (rule 1)
-  kSlotCell,   // the same, but of one client's slot
   kLogOffset,  // an undo entry's two words
   kLogOld,
   kLogCount,
   kHeld,  // the list of locks a client may hold
   kHeldCount,
+  kConstant,  // the superblock, padding
+  kCell,      // shared control state: only logged writes (rule 1)
+  kSlotCell,  // the same, but of one client's slot
   kLock,
   kState,      // a slot's life
   kSlotsUsed,  // how many slots were ever used
@@ -54,5 +56,17 @@ class WordMap {
 };
 
 const char* WordKindName(WordKind kind);
+
+// A word of 4 or 8 bytes. (Of a size that the compiler does not know, memcpy is a call.)
+inline uint64_t LoadWord(const std::byte* place, uint32_t size) {
+  if (size == 8) {
+    uint64_t word;
+    memcpy(&word, place, 8);
+    return word;
+  }
+  uint32_t half;
+  memcpy(&half, place, 4);
+  return half;
+}
 
 }  // namespace lightning::faults
