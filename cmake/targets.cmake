@@ -66,8 +66,10 @@ function(lightning_tests name)
     message(STATUS "${name}: no sources, no target")
     return()
   endif()
-  lightning_quick(${tests})
   lightning_program(${name} SOURCES ${tests} ${arg_SOURCES} LINK ${arg_LINK} GTest::gtest GTest::gtest_main)
+  # All of one target alike, or gcc refuses the precompiled header.
+  target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O1> $<$<CONFIG:Release>:-g1>)
+  target_precompile_headers(${name} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:<gtest/gtest.h$<ANGLE-R>>)
   target_compile_definitions(${name} PRIVATE LIGHTNING_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}"
                                              LIGHTNING_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   add_test(NAME ${name} COMMAND ${name})

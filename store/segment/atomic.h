@@ -3,6 +3,10 @@
 // when others see it, who moves next, and who dies here.
 #pragma once
 
+#ifdef LIGHTNING_NO_SHARED_WORDS
+#error "this source is compiled once for both builds of the store: name it in `twice` in faults/CMakeLists.txt"
+#endif
+
 #include <atomic>
 #include <cstdint>
 #include <cstring>
