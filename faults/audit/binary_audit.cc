@@ -46,6 +46,7 @@ class Audit {
       for (const PathFinding& finding : paths_.Follow(*function)) Object(finding);
     }
     report_.followed = followed_.size();
+    for (const uint64_t target : paths_.targets()) NoteJump(target);
     for (const auto& [write, sequence] : sequences_) {
       if (!paths_.reached().contains(write)) Object({write, "no path from the beginning of its function was found"});
     }
@@ -115,7 +116,12 @@ class Audit {
     // A prefix (REX.W: XRSTOR64) stands before it.
     const bool begins = code_.BeginsInstruction(address) ||
                         (code_.At(address - 1).special == Decoded::kXrstor && code_.BeginsInstruction(address - 1));
-    if (begins) {
+    const Function* function = elf_.FunctionAt(address);
+    if (begins && function != nullptr && function->name.starts_with("_dl_runtime_resolve_xsave")) {
+      Add(address, name, Verdict::kViolation,
+          "the C library's lazy binding, linked in statically: it restores what it saved itself, without the rights; "
+          "allow it by name where that is enough");
+    } else if (begins) {
       Add(address, name, Verdict::kViolation, "restores rights from memory, and the gate has no such instruction");
     } else {
       Add(address, name, Verdict::kWarning, "its bytes stand inside other instructions");
@@ -136,20 +142,23 @@ class Audit {
     });
   }
 
+  // From anywhere; short ones, where paths were followed.
   void FindJumpsInside() {
     ForEachDistance([&](uint64_t from, uint64_t target) {
-      for (auto at = sequences_.lower_bound(target); at != sequences_.end() && at->second.begin < target; ++at)
-        NoteJump(from, target, at->second);
-      auto at = sequences_.upper_bound(target);
-      if (at == sequences_.begin()) return;
-      --at;
-      NoteJump(from, target, at->second);
+      if (Around(target) != nullptr && code_.At(from).target == target && code_.BeginsInstruction(from))
+        NoteJump(target);
     });
   }
-  void NoteJump(uint64_t from, uint64_t target, const GateSequence& sequence) {
-    if (target <= sequence.begin || target >= sequence.end || code_.At(from).target != target) return;
-    // The closing's own jump over its trap ends at the sequence's end, and so is not among them.
-    if (code_.BeginsInstruction(from)) Object({sequence.write, "a jump leads into the middle of its sequence"});
+  const GateSequence* Around(uint64_t target) const {
+    for (const auto& [write, sequence] : sequences_) {
+      // The closing's own jump over its trap leads to the sequence's end, which is not inside.
+      if (target > sequence.begin && target < sequence.end) return &sequence;
+    }
+    return nullptr;
+  }
+  void NoteJump(uint64_t target) {
+    if (const GateSequence* around = Around(target))
+      Object({around->write, "a jump leads into the middle of its sequence"});
   }
 
   // Wherever a call, jump or branch with a 32-bit distance may stand (bytes alone: more than there are).

@@ -34,6 +34,13 @@ bool JumpsFar(std::string_view name) {
 }
 // What a compiler puts before the use of a thread-local variable of another file; it runs no code of ours.
 bool PreparesThread(std::string_view name) { return name.starts_with("TLS init function for "); }
+// Destructors, and what C and C++ promise.
+bool NeverThrows(std::string_view name) {
+  return name.find("::~") != std::string_view::npos || name.starts_with("operator delete") ||
+         name.starts_with("TLS init function for ") ||
+         IsOneOf(name,
+                 {"memcpy", "memmove", "memset", "memcmp", "free", "strlen", "__cxa_begin_catch", "__cxa_end_catch"});
+}
 bool EndsProcess(std::string_view name) {
   return IsOneOf(name, {"abort", "_exit", "_Exit", "exit", "quick_exit", "__assert_fail", "__stack_chk_fail",
                         "std::terminate()", "__clang_call_terminate", "__chk_fail", "__fortify_fail"}) ||
@@ -179,17 +186,20 @@ bool WindowPaths::Call(const Decoded& its, WindowState* state) {
   const bool never_returns = Unwinds(Plain(name)) || (its.target && NeverReturns(*its.target));
   switch (EffectOf(name)) {
     case Effect::kOpens:
+      if (state->KnowsOtherMode()) break;
       if (IsOpen(state->rights)) Say(its.address, "opens a window where one is open");
       state->rights = AfterOpening(state->rights);
       state->opened_at = its.address;
-      state->opened_by_call = true;
-      state->set_flags.clear();
+      state->opened_by_call = true;  // which also sets the flag, wherever that stands
       break;
     case Effect::kCloses:
       state->rights = AfterClosing(state->rights);
       break;
     case Effect::kNone:
-      if (!PreparesThread(name)) Throw(its, *state, Unwinds(Plain(name)) ? Thrown::kAlways : Thrown::kPerhaps);
+      Throw(its, *state,
+            Unwinds(Plain(name))       ? Thrown::kAlways
+            : NeverThrows(Plain(name)) ? Thrown::kNever
+                                       : Thrown::kPerhaps);
       break;
   }
   if (never_returns) return false;
@@ -236,6 +246,7 @@ bool WindowPaths::IsInside(uint64_t address) const {
 
 bool WindowPaths::Jump(const Decoded& its, uint64_t* next, WindowState* state) {
   if (its.target && IsInside(*its.target)) {
+    targets_.insert(*its.target);
     Push(*its.target, *state);
     return false;
   }
@@ -305,8 +316,9 @@ bool WindowPaths::LeadsTo(uint64_t address, bool opening, int depth) {
 bool WindowPaths::Branch(const Decoded& its, uint64_t* next, WindowState* state) {
   if (!its.target) return true;
   const bool equality = its.id == X86_INS_JE || its.id == X86_INS_JNE;
-  const uint64_t equal = its.id == X86_INS_JE ? *its.target : *next;
-  const uint64_t other = its.id == X86_INS_JE ? *next : *its.target;
+  const uint64_t equal = its.id == X86_INS_JNE ? *next : *its.target;
+  const uint64_t other = its.id == X86_INS_JNE ? *its.target : *next;
+  targets_.insert(*its.target);
   if (equality && state->compared) {
     const auto [left, right] = *state->compared;
     const bool to_closing = (left.kind == Value::kByteThere || left.kind == Value::kFrameByte) &&
@@ -323,22 +335,27 @@ bool WindowPaths::Branch(const Decoded& its, uint64_t* next, WindowState* state)
       return false;
     }
     // Another mode's constant.
-    if (left.kind == Value::kByteThere && right != kKeysMode && right != 0) {
-      const auto known = state->is_keys.find(left.number);
-      if (known != state->is_keys.end() && known->second && IsOpen(state->rights)) {
-        Push(other, *state);
-        return false;
-      }
+    const auto known = state->is_keys.find(left.number);
+    const bool decided = known != state->is_keys.end();
+    if (left.kind == Value::kByteThere && right != kKeysMode && right != 0 &&
+        (decided || LeadsTo(other, /*opening=*/false) || LeadsTo(other, /*opening=*/true))) {
+      WindowState third = *state;
+      third.is_keys[left.number] = false;
+      Push(other, *state);
+      if (!decided || !known->second) Push(equal, std::move(third));
+      return false;
     }
     // Window::open_: set since the window was opened, and cleared by Suspend alone.
     if (left.kind == Value::kFrameByte && right == 0 && to_closing && IsOpen(state->rights) &&
-        state->set_flags.contains(left.number)) {
+        (state->opened_by_call || state->set_flags.contains(left.number))) {
       Push(other, *state);
       return false;
     }
   }
-  Push(*its.target, *state);
-  Push(*next, *state);
+  WindowState there = *state;
+  if (equality) there.Equal();
+  Push(equal, std::move(there));
+  Push(other, *state);
   return false;
 }
 

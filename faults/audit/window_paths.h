@@ -22,10 +22,13 @@ class WindowPaths {
  public:
   explicit WindowPaths(MachineCode& code) : code_(code) {}
 
-  // Of one function; each finding once. Masks of sequences that were seen to be the gate's are noted in `good_masks`.
+  // Of one function; each finding once.
   std::vector<PathFinding> Follow(const Function& function);
-  // WRPKRU instructions that some path reached, and those whose mask was right on every path.
+  // WRPKRU instructions that some path reached.
   const std::set<uint64_t>& reached() const { return reached_; }
+
+  // Where jumps and branches lead that some path came to.
+  const std::set<uint64_t>& targets() const { return targets_; }
 
   // What a call of a function of this name does to the window: the gate's own functions, where they were not inlined.
   enum class Effect : uint8_t { kNone, kOpens, kCloses };
@@ -65,7 +68,7 @@ class WindowPaths {
   std::map<uint64_t, std::vector<WindowState>> seen_;
   std::map<uint64_t, std::string> findings_;
   std::map<uint64_t, bool> never_returns_;
-  std::set<uint64_t> reached_;
+  std::set<uint64_t> reached_, targets_;
 };
 
 }  // namespace lightning::faults

@@ -73,13 +73,17 @@ void WindowState::Set(const cs_x86_op& to, const Value& value) {
   if (to.type == X86_OP_MEM) return Store(to, value);
   const int name = GeneralRegister(to.reg);
   if (name >= 0) registers_[static_cast<size_t>(name)] = value;
+  if (name == compared_register_) compared_register_ = -1;
 }
 
 void WindowState::Compare(const Decoded& its) {
   compared.reset();
+  compared_register_ = -1;
   const Value left = Of(its, its.operands[0]);
   const Value right = Of(its, its.operands[1]);
   if (its.id == X86_INS_CMP && right.kind == Value::kConstant) compared = {left, right.number};
+  if (compared && its.operands[0].type == X86_OP_REG && its.operands[0].size >= 4)
+    compared_register_ = GeneralRegister(its.operands[0].reg);
   if (its.id != X86_INS_TEST) return;
   // A register with itself: with zero. A byte with its lowest bit, as for a bool: with zero too.
   if (its.operands[0].type == X86_OP_REG && its.operands[1].type == X86_OP_REG &&
@@ -198,7 +202,9 @@ void WindowState::Step(const Decoded& its) {
       break;
   }
   for (size_t i = 0; i < registers_.size(); ++i) {
-    if ((its.written >> i & 1) != 0) registers_[i] = {};
+    if ((its.written >> i & 1) == 0) continue;
+    registers_[i] = {};
+    if (static_cast<int>(i) == compared_register_) compared_register_ = -1;
   }
   if (its.operand_count > 0 && its.operands[0].type == X86_OP_MEM) Store(its.operands[0], {});
 }
@@ -209,6 +215,12 @@ void WindowState::Call(const Value& result) {
   }
   registers_[kRax] = result;
   compared.reset();
+  compared_register_ = -1;
+}
+
+void WindowState::Equal() {
+  if (!compared || compared_register_ < 0) return;
+  registers_[static_cast<size_t>(compared_register_)] = Constant(compared->second);
 }
 
 void WindowState::Land() { Call({}); }
@@ -225,6 +237,7 @@ bool WindowState::Merge(const WindowState& other) {
                return at == other.frame_.end() || at->second != its.second;
              }) != 0;
   changed |= std::erase_if(set_flags, [&](int64_t flag) { return !other.set_flags.contains(flag); }) != 0;
+  if (compared_register_ != other.compared_register_) compared_register_ = -1;
   if (compared && compared != other.compared) {
     compared.reset();
     changed = true;

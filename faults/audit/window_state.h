@@ -2,11 +2,14 @@
 // and as much about registers and stack as it takes to recognise the gate's own conditions.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <set>
+#include <tuple>
+#include <utility>
 
 #include "faults/audit/machine_code.h"
 
@@ -47,6 +50,10 @@ class WindowState {
   bool opened_by_call = false;
   // Bytes of a structure that decide, like Gate::mode_: displacement, and whether it held kKeys on this path.
   std::map<int64_t, bool> is_keys;
+  // Seen on this path: the mode is not keys, so nothing opens or closes.
+  bool KnowsOtherMode() const {
+    return !is_keys.empty() && std::none_of(is_keys.begin(), is_keys.end(), [](const auto& its) { return its.second; });
+  }
   // Bytes of the frame that were set to one since the window was opened, like Window::open_.
   std::set<int64_t> set_flags;
 
@@ -60,6 +67,8 @@ class WindowState {
   void Step(const Decoded& its);
   // A call: registers that the callee may change are unknown, but for the result where it is known.
   void Call(const Value& result);
+  // The last comparison came out equal.
+  void Equal();
   // At the landing pad of an exception.
   void Land();
 
@@ -76,6 +85,7 @@ class WindowState {
   void Arithmetic(const Decoded& its);
   void Set(const cs_x86_op& to, const Value& value);
 
+  int compared_register_ = -1;
   std::array<Value, 16> registers_;
   std::map<int64_t, Value> frame_;  // words of 4 or 8 bytes
 };
