@@ -65,7 +65,9 @@ class StrayRound {
   }
   ~StrayRound() {
     End();
-    if (door_ >= 0) close(door_);
+    for (const int fd : {door_, words_}) {
+      if (fd >= 0) close(fd);
+    }
     munmap(board_, sizeof(StrayBoard));
   }
   StrayRound(const StrayRound&) = delete;
@@ -81,6 +83,8 @@ class StrayRound {
     store_ = std::move(*store);
     fflush(nullptr);
     pid_ = fork();
+    // What it says when it dies of what landed is of no use to anyone; else it is a part of the finding.
+    if (pid_ == 0 && words_ >= 0) dup2(words_, STDERR_FILENO);
     if (pid_ == 0) RunStrayRange(*store_, *board_, setup_);
     if (!Answered(1)) return "the process that fires died early";
     if (board_->error[0] != 0) return board_->error;
@@ -156,13 +160,13 @@ class StrayRound {
       StrayFigures& sum = part_->targets[target];
       for (const auto& thread : board_->counts) {
         const StrayCount& count = thread[target];
-        sum.fired += count.fired.load();
         sum.faulted += count.faulted.load();
         sum.in_private += count.in_private.load();
         sum.landed += count.landed.load();
         sum.landed_closed += count.landed_closed.load();
         sum.during += count.during.load();
       }
+      sum.fired = sum.faulted + sum.in_private + sum.landed;
     }
     part_->operations += board_->operations.load();
     ++part_->rounds;
@@ -226,7 +230,8 @@ class StrayRound {
     if (!violation.empty()) return violation;
     if (!lived) {
       ++part_->died;
-      if (landed == 0) return fmt::format("the process died (status {:#x}), though nothing landed", status_);
+      if (landed == 0)
+        return fmt::format("the process died (status {:#x}), though nothing landed: {}", status_, LastWords());
     }
     if (landed == 0 && board_->wrong.load())
       return fmt::format("though nothing landed, a client saw: {}", board_->worker_error);
@@ -254,6 +259,12 @@ class StrayRound {
     return "";
   }
 
+  std::string LastWords() const {
+    char text[300];
+    const ssize_t size = words_ < 0 ? 0 : pread(words_, text, sizeof text, 0);
+    return size <= 0 ? "it said nothing" : std::string(text, static_cast<size_t>(size));
+  }
+
   std::string Describe(const StrayLanding& its) const {
     std::string text =
         fmt::format("a store ({}) to {:#x}, {} through the {} of client {}, landed",
@@ -276,7 +287,7 @@ class StrayRound {
   std::unique_ptr<FileSegment> file_;
   std::optional<Store> store_;
   StrayBoard* board_ = nullptr;
-  int door_ = -1, status_ = 0;
+  int door_ = -1, words_ = memfd_create("stray", MFD_CLOEXEC), status_ = 0;
   pid_t pid_ = -1;
   bool spoilt_ = false;
   std::vector<std::byte> before_;

@@ -27,11 +27,12 @@ inline constexpr uint32_t kKeptLandings = 32, kOpenShots = 64;
 // The upper half of every word that a stray store writes.
 inline constexpr uint64_t kStrayMark = 0x5BAD'57A7'0000'0000, kStrayMarkBits = 0xFFFF'FFFF'0000'0000;
 
+// By what came of them: one that was under way when its process died is not counted.
 struct StrayCount {
-  std::atomic<uint64_t> fired, faulted, in_private;
+  std::atomic<uint64_t> faulted, in_private;
   std::atomic<uint64_t> landed;         // in the segment
   std::atomic<uint64_t> landed_closed;  // of those: while no client of the process was in an operation
-  std::atomic<uint64_t> during;         // of those fired: while one was
+  std::atomic<uint64_t> during;         // of all of these: while one was
 };
 
 // What a worker is at; `activity` is odd inside an operation.

@@ -292,7 +292,6 @@ class Range {
     StrayCount& count = board_.counts[firer][static_cast<uint32_t>(target)];
     const Moment before = Now();
     const bool faulted = Fire(used, at, value);
-    count.fired.fetch_add(1, kRelaxed);
     if (!IsResting(before)) count.during.fetch_add(1, kRelaxed);
     if (faulted) {
       count.faulted.fetch_add(1, kRelaxed);
