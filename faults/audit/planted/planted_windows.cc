@@ -32,6 +32,16 @@ namespace {
 
 [[maybe_unused]] void Store(uint64_t* to, uint64_t value) { asm volatile("movq %1, %0" : "=m"(*to) : "r"(value)); }
 
+// A closing that can be entered behind what sets EAX.
+[[maybe_unused, gnu::always_inline]] inline void JumpInto(uint32_t mask, int value) {
+  asm volatile(
+      "testl %[value], %[value]\n\tjs 2f\n\t.byte 0x90\n\txorl %%ecx, %%ecx\n\trdpkru\n\torl %[mask], %%eax\n"
+      "2:\n\twrpkru\n\tnotl %%eax\n\ttestl %[mask], %%eax\n\tjz 1f\n\tud2\n1:"
+      :
+      : [mask] "r"(mask), [value] "r"(value)
+      : "eax", "ecx", "edx", "memory", "cc");
+}
+
 // As Window and Gate do it: a mode that is tested at both ends, and a flag that a callee may clear.
 struct Door {
   uint8_t mode;
@@ -91,12 +101,7 @@ extern "C" void planted(const Door* door, uint64_t* to, int value) {
 #elif PLANTED == HIDDEN
   asm volatile("movl $0x00EF010F, %%eax\n\tmovl %%eax, %0" : "=m"(*to) : : "eax");
 #elif PLANTED == JUMPED_INTO
-  asm volatile(
-      "testl %[value], %[value]\n\tjs 2f\n\t.byte 0x90\n\txorl %%ecx, %%ecx\n\trdpkru\n\torl %[mask], %%eax\n"
-      "2:\n\twrpkru\n\tnotl %%eax\n\ttestl %[mask], %%eax\n\tjz 1f\n\tud2\n1:"
-      :
-      : [mask] "r"(pkru::Mask(key)), [value] "r"(value)
-      : "eax", "ecx", "edx", "memory", "cc");
+  JumpInto(pkru::Mask(key), value);
 #elif PLANTED == TAIL_CALL
   pkru::Open(key);
   return planted_store(to, 1);
