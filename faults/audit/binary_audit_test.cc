@@ -50,7 +50,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Plant{"hidden", "a jump into the middle would execute it"},
                     Plant{"jumped_into", "leads into the middle of its sequence"},
                     Plant{"tail_call", "ends in another function"}, Plant{"far_jump", "jumps away (longjmp"},
-                    Plant{"twice", "opens a window where one is open"}, Plant{"loop", "with the window open"}),
+                    Plant{"twice", "opens a window where one is open"},
+                    Plant{"loop", "opens a window where one is open"}),
     [](const auto& its) { return std::string(its.param.name); });
 
 TEST(BinaryAuditTest, AWindowThatIsClosedOnEveryPathIsWell) {
