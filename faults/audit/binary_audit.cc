@@ -1,5 +1,6 @@
 #include "faults/audit/binary_audit.h"
 
+#include <fmt/format.h>
 #include <fnmatch.h>
 
 #include <algorithm>
@@ -30,8 +31,8 @@ const char* XrstorAt(const uint8_t* at) {
 
 class Audit {
  public:
-  Audit(const std::string& file, const ElfCode& elf, const std::vector<std::string>& allowed)
-      : elf_(elf), code_(elf), paths_(code_), lines_(file), allowed_(allowed) {
+  Audit(const std::string& file, const ElfCode& elf, const std::vector<std::string>& allowed, bool a_library)
+      : elf_(elf), code_(elf), paths_(code_), lines_(file), allowed_(allowed), a_library_(a_library) {
     report_.file = file;
     report_.functions = elf.functions().size();
     report_.needed = elf.needed();
@@ -116,16 +117,30 @@ class Audit {
     // A prefix (REX.W: XRSTOR64) stands before it.
     const bool begins = code_.BeginsInstruction(address) ||
                         (code_.At(address - 1).special == Decoded::kXrstor && code_.BeginsInstruction(address - 1));
-    const Function* function = elf_.FunctionAt(address);
-    if (begins && function != nullptr && function->name.starts_with("_dl_runtime_resolve_xsave")) {
-      Add(address, name, Verdict::kViolation,
-          "lazy binding of the C library: it restores what it saved itself, without the rights; allow it by name where "
-          "that is enough");
-    } else if (begins) {
-      Add(address, name, Verdict::kViolation, "restores rights from memory, and the gate has no such instruction");
-    } else {
+    if (!begins) {
       Add(address, name, Verdict::kWarning, "its bytes stand inside other instructions");
+    } else if (const auto mask = RestoredAt(address); mask && (*mask >> 9 & 1) == 0) {
+      // As lazy binding of the C library does it, for what it saved itself.
+      Add(address, name, a_library_ ? Verdict::kWarning : Verdict::kViolation,
+          fmt::format(
+              "not the gate's; its mask {:#x} leaves the rights out, so allow it by name where nobody jumps there",
+              *mask));
+    } else {
+      Add(address, name, Verdict::kViolation, "restores rights from memory, and the gate has no such instruction");
     }
+  }
+
+  // What an XRSTOR restores, where the instructions right before it are mov eax,MASK; xor edx,edx. Bit 9 is the rights.
+  std::optional<uint32_t> RestoredAt(uint64_t address) {
+    const Decoded& sets = code_.At(address - 7);
+    const Decoded& clears = code_.At(address - 2);
+    const bool clear = clears.id == X86_INS_XOR && clears.next() == address && clears.operand_count == 2 &&
+                       clears.operands[0].type == X86_OP_REG && clears.operands[0].reg == X86_REG_EDX &&
+                       clears.operands[1].type == X86_OP_REG && clears.operands[1].reg == X86_REG_EDX;
+    if (!clear || sets.id != X86_INS_MOV || sets.next() != clears.address || sets.operands[0].reg != X86_REG_EAX ||
+        sets.operands[1].type != X86_OP_IMM)
+      return std::nullopt;
+    return static_cast<uint32_t>(sets.operands[1].imm);
   }
 
   // Calls of the gate's own functions where they were not inlined.
@@ -192,6 +207,7 @@ class Audit {
   WindowPaths paths_;
   SourceLines lines_;
   const std::vector<std::string>& allowed_;
+  const bool a_library_;
   AuditReport report_;
   std::map<uint64_t, AuditItem> items_;
   std::map<uint64_t, GateSequence> sequences_;  // by the address of the WRPKRU
@@ -222,10 +238,10 @@ uint64_t AuditReport::Count(Verdict verdict) const {
 }
 
 std::optional<AuditReport> AuditFile(const std::string& file, const std::vector<std::string>& allowed,
-                                     std::string* error) {
+                                     std::string* error, bool a_library) {
   const std::optional<ElfCode> elf = ElfCode::Load(file, error);
   if (!elf) return std::nullopt;
-  return Audit(file, *elf, allowed).Run();
+  return Audit(file, *elf, allowed, a_library).Run();
 }
 
 nlohmann::ordered_json AuditToJson(const AuditReport& report) {

@@ -38,10 +38,10 @@ struct AuditReport {
   bool well() const { return Count(AuditItem::Verdict::kViolation) == 0; }
 };
 
-// `allowed`: names of functions, as patterns of fnmatch(3). None with `*error` when the file cannot be
-// audited.
+// `allowed`: names of functions, as patterns of fnmatch(3). In `a_library` that a program needs, an XRSTOR whose mask
+// leaves the rights out is a warning. None with `*error` when the file cannot be audited.
 std::optional<AuditReport> AuditFile(const std::string& file, const std::vector<std::string>& allowed,
-                                     std::string* error);
+                                     std::string* error, bool a_library = false);
 
 nlohmann::ordered_json AuditToJson(const AuditReport& report);
 

@@ -132,7 +132,7 @@ bool WindowPaths::One(const Decoded& its, uint64_t* next, WindowState* state) {
     case Flow::kCall:
       return Call(its, state);
     case Flow::kJump:
-      return Jump(its, next, state);
+      return Jump(its, state);
     case Flow::kBranch:
       return Branch(its, next, state);
   }
@@ -155,14 +155,12 @@ bool WindowPaths::Sequence(const GateSequence& sequence, WindowState* state) {
   } else {
     state->rights = AfterClosing(state->rights);
   }
-  const Value kept = mask;
   for (const int name : {0, 1, 2}) {
     Decoded writes;
     writes.written = static_cast<uint16_t>(1u << name);
     state->Step(writes);
   }
-  static_cast<void>(kept);
-  // The first register of an opening, too, which is not the mask: forget all that the sequence may have written.
+  // And where an opening keeps the rights from before.
   const Decoded& moves = code_.At(code_.At(code_.At(sequence.begin).next()).next());
   if (sequence.opens) state->Step(moves);
   return true;
@@ -244,7 +242,7 @@ bool WindowPaths::IsInside(uint64_t address) const {
   return there != nullptr && (there->part || there->begin != address);
 }
 
-bool WindowPaths::Jump(const Decoded& its, uint64_t* next, WindowState* state) {
+bool WindowPaths::Jump(const Decoded& its, WindowState* state) {
   if (its.target && IsInside(*its.target)) {
     targets_.insert(*its.target);
     Push(*its.target, *state);
@@ -256,10 +254,17 @@ bool WindowPaths::Jump(const Decoded& its, uint64_t* next, WindowState* state) {
     if (!targets.empty()) return false;
   }
   // A call in the place of the return.
-  static_cast<void>(next);
-  if (Call(its, state)) Leave(its, *state, "ends in another function");
-  if (EffectOf(Callee(its)) == Effect::kNone && !IsInside(its.next())) Leave(its, *state, "ends in another function");
+  const bool comes_back = !NeverComesBack(its);
+  Call(its, state);
+  if (comes_back) Leave(its, *state, "ends in another function");
   return false;
+}
+
+// By its name or its code.
+bool WindowPaths::NeverComesBack(const Decoded& its) {
+  const std::string name = Callee(its);
+  return EndsProcess(Plain(name)) || Unwinds(Plain(name)) || JumpsFar(Plain(name)) ||
+         (its.target && NeverReturns(*its.target));
 }
 
 // Signed 32-bit distances from the table itself, which some register points to.

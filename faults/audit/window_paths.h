@@ -45,7 +45,7 @@ class WindowPaths {
   bool One(const Decoded& its, uint64_t* next, WindowState* state);
   bool Sequence(const GateSequence& sequence, WindowState* state);
   bool Call(const Decoded& its, WindowState* state);
-  bool Jump(const Decoded& its, uint64_t* next, WindowState* state);
+  bool Jump(const Decoded& its, WindowState* state);
   bool Branch(const Decoded& its, uint64_t* next, WindowState* state);
   enum class Thrown : uint8_t { kNever, kPerhaps, kAlways };
   void Throw(const Decoded& its, const WindowState& state, Thrown thrown);
@@ -59,6 +59,7 @@ class WindowPaths {
   // Whether the code there comes to such a sequence with no call and no other way to end than the gate's conditions.
   bool LeadsTo(uint64_t address, bool opening, int depth = 0);
   bool NeverReturns(uint64_t function, int depth = 0);
+  bool NeverComesBack(const Decoded& its);
   std::vector<uint64_t> TableTargets(const WindowState& state) const;
 
   MachineCode& code_;

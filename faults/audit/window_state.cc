@@ -31,7 +31,7 @@ std::optional<int64_t> WindowState::FramePlace(const cs_x86_op& operand) const {
   return Register(base).number + operand.mem.disp;
 }
 
-Value WindowState::Of(const Decoded& its, const cs_x86_op& operand) const {
+Value WindowState::Of(const cs_x86_op& operand) const {
   switch (operand.type) {
     case X86_OP_IMM:
       return Constant(operand.imm);
@@ -48,7 +48,6 @@ Value WindowState::Of(const Decoded& its, const cs_x86_op& operand) const {
       const bool plain = operand.mem.index == X86_REG_INVALID && operand.mem.segment == X86_REG_INVALID;
       if (operand.size == 1 && plain && operand.mem.base != X86_REG_RIP && operand.mem.base != X86_REG_INVALID)
         return {Value::kByteThere, operand.mem.disp};
-      static_cast<void>(its);
       return {};
     }
     default:
@@ -79,8 +78,8 @@ void WindowState::Set(const cs_x86_op& to, const Value& value) {
 void WindowState::Compare(const Decoded& its) {
   compared.reset();
   compared_register_ = -1;
-  const Value left = Of(its, its.operands[0]);
-  const Value right = Of(its, its.operands[1]);
+  const Value left = Of(its.operands[0]);
+  const Value right = Of(its.operands[1]);
   if (its.id == X86_INS_CMP && right.kind == Value::kConstant) compared = {left, right.number};
   if (compared && its.operands[0].type == X86_OP_REG && its.operands[0].size >= 4)
     compared_register_ = GeneralRegister(its.operands[0].reg);
@@ -95,7 +94,7 @@ void WindowState::Compare(const Decoded& its) {
 // Sums that move in the frame, and what makes the gate's masks.
 void WindowState::Arithmetic(const Decoded& its) {
   const cs_x86_op& to = its.operands[0];
-  const Value left = Of(its, to), right = Of(its, its.operands[1]);
+  const Value left = Of(to), right = Of(its.operands[1]);
   Value result;
   switch (its.id) {
     case X86_INS_ADD:
@@ -138,7 +137,7 @@ bool WindowState::StepKnown(const Decoded& its) {
     case X86_INS_MOVABS:
     case X86_INS_MOVZX: {
       if (its.operand_count != 2) return false;
-      Value value = Of(its, its.operands[1]);
+      Value value = Of(its.operands[1]);
       // Narrow pieces of anything but a byte from memory are not followed.
       const bool byte = value.kind == Value::kByteThere || value.kind == Value::kFrameByte;
       if (to.type == X86_OP_REG && to.size < 4 && !byte) value = {};
@@ -157,7 +156,7 @@ bool WindowState::StepKnown(const Decoded& its) {
     case X86_INS_PUSH:
     case X86_INS_POP: {
       Value& stack = registers_[kRsp];
-      const Value pushed = Of(its, to);
+      const Value pushed = Of(to);
       const int64_t before = stack.number;
       if (stack.kind == Value::kFrame) stack.number += its.id == X86_INS_PUSH ? -8 : 8;
       if (its.id == X86_INS_PUSH) {

@@ -62,7 +62,7 @@ class WindowState {
 
   Value Register(int name) const { return registers_[static_cast<size_t>(name)]; }
   // What the operand is worth.
-  Value Of(const Decoded& its, const cs_x86_op& operand) const;
+  Value Of(const cs_x86_op& operand) const;
   // All that an instruction does which is neither a jump nor the gate's.
   void Step(const Decoded& its);
   // A call: registers that the callee may change are unknown, but for the result where it is known.

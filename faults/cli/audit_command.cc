@@ -54,7 +54,7 @@ int RunAudit(const AuditOptions& options) {
   bool well = true;
   for (size_t i = 0; i < files.size(); ++i) {
     std::string error;
-    const std::optional<AuditReport> report = AuditFile(files[i], options.allowed, &error);
+    const std::optional<AuditReport> report = AuditFile(files[i], options.allowed, &error, /*a_library=*/i != 0);
     if (!report) return Usage(error);
     Print(*report, options.quiet);
     well = well && report->well() && (!options.strict || report->Count(AuditItem::Verdict::kWarning) == 0);

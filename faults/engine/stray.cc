@@ -121,17 +121,15 @@ class StrayRound {
   // While all clients rest: any byte that changes was hit.
   std::string Rest() {
     memcpy(before_.data(), view(), size());
-    const uint64_t landed = Landed();
     const bool lived = Ask(StrayCommand::kRest, kRestQuota);
     const bool changed = memcmp(before_.data(), view(), size()) != 0;
-    std::string error = Judge(lived, landed, changed);
+    std::string error = Judge(lived, changed);
     Restore();
     return error;
   }
 
   // While they work: what a stray store wrote carries its mark.
   std::string Work() {
-    const uint64_t landed = Landed();
     const bool lived = Ask(StrayCommand::kWork, kWorkQuota);
     bool marked = false;
     for (uint64_t offset = 0; offset < size() && !marked; offset += 8) {
@@ -139,7 +137,7 @@ class StrayRound {
       memcpy(&word, view() + offset, 8);
       marked = (word & kStrayMarkBits) == kStrayMark;
     }
-    return Judge(lived, landed, marked);
+    return Judge(lived, marked);
   }
 
   // A store that nothing hit has to be whole.
@@ -222,7 +220,7 @@ class StrayRound {
     LIGHTNING_ASSERT(pwrite(door_, before_.data(), size(), 0) == static_cast<ssize_t>(size()));
   }
 
-  std::string Judge(bool lived, uint64_t landed_before, bool changed) {
+  std::string Judge(bool lived, bool changed) {
     const uint64_t landed = Landed();
     if (changed && landed == 0) return "bytes changed that no thread saw landing";
     spoilt_ = landed != 0 && board_->command == StrayCommand::kWork;
@@ -235,7 +233,6 @@ class StrayRound {
     }
     if (landed == 0 && board_->wrong.load())
       return fmt::format("though nothing landed, a client saw: {}", board_->worker_error);
-    static_cast<void>(landed_before);
     return "";
   }
 
