@@ -260,7 +260,6 @@ bool WindowPaths::Jump(const Decoded& its, WindowState* state) {
   return false;
 }
 
-// By its name or its code.
 bool WindowPaths::NeverComesBack(const Decoded& its) {
   const std::string name = Callee(its);
   return EndsProcess(Plain(name)) || Unwinds(Plain(name)) || JumpsFar(Plain(name)) ||

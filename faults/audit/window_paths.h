@@ -59,6 +59,7 @@ class WindowPaths {
   // Whether the code there comes to such a sequence with no call and no other way to end than the gate's conditions.
   bool LeadsTo(uint64_t address, bool opening, int depth = 0);
   bool NeverReturns(uint64_t function, int depth = 0);
+  // By name or by code.
   bool NeverComesBack(const Decoded& its);
   std::vector<uint64_t> TableTargets(const WindowState& state) const;
 

@@ -6,7 +6,7 @@
 namespace lightning::faults {
 namespace {
 
-constexpr int kRax = 0, kRcx = 1, kRsp = 4;
+constexpr int kRax = 0, kRsp = 4;
 constexpr uint16_t kCallerSaved = 0x0FC7;              // rax rcx rdx rsi rdi r8..r11
 constexpr int64_t kBelowAlignment = int64_t{1} << 20;  // a frame that was aligned at run time is a region of its own
 
