@@ -18,6 +18,7 @@ void AddMutants(CLI::App& app, Command* command);
 void AddStep(CLI::App& app, Command* command);
 void AddKills(CLI::App& app, Command* command);
 void AddStray(CLI::App& app, Command* command);
+void AddAudit(CLI::App& app, Command* command);
 void AddOps(CLI::App& app, Command* command);
 void AddCoverage(CLI::App& app, Command* command);
 void AddPlan(CLI::App& app, Command* command);

@@ -19,6 +19,7 @@ int Main(int argc, char** argv) {
   AddStep(app, &command);
   AddKills(app, &command);
   AddStray(app, &command);
+  AddAudit(app, &command);
   AddOps(app, &command);
   AddCoverage(app, &command);
   AddPlan(app, &command);

@@ -74,10 +74,27 @@ void PrintKills(const KillsPart& part) {
 }
 
 void PrintStray(const StrayPart& part) {
+  const StrayFigures total = part.total();
   Row("stray", part.seconds,
-      fmt::format("{} stores fired from outside a window, {} landed; {} fired on purpose through an open door, {} "
-                  "landed ({})",
-                  Thousands(part.fired), part.landed, part.control_fired, part.control_landed, part.modes));
+      fmt::format(
+          "{} stray stores fired ({} a minute), {} of them while clients were in {} operations: {} faulted, {} "
+          "hit private memory, {} landed in the segment; {} fired on purpose through an open door, {} landed ({})",
+          Thousands(total.fired), Thousands(static_cast<uint64_t>(part.per_minute())), Thousands(total.during),
+          Thousands(part.operations), Thousands(total.faulted), Thousands(total.in_private), Thousands(total.landed),
+          Thousands(part.control_fired), Thousands(part.control_landed), part.modes));
+}
+
+void PrintStrayTargets(const StrayPart& part) {
+  fmt::print("{:<10}{:>14}{:>14}{:>12}{:>10}{:>24}\n", "", "fired", "faulted", "private", "landed",
+             "with no window open");
+  for (size_t i = 0; i < part.targets.size(); ++i) {
+    const StrayFigures& its = part.targets[i];
+    fmt::print("{:<10}{:>14}{:>14}{:>12}{:>10}{:>24}\n", StrayPart::TargetName(i), Thousands(its.fired),
+               Thousands(its.faulted), Thousands(its.in_private), Thousands(its.landed), Thousands(its.landed_closed));
+  }
+  if (part.died != 0)
+    fmt::print("{} of {} processes did not survive what had landed\n", Thousands(part.died), Thousands(part.rounds));
+  for (size_t i = 0; i < part.landings.size() && i < 3; ++i) fmt::print("  {}\n", part.landings[i]);
 }
 
 const Findings& LastFindings() { return last_findings; }

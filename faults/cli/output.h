@@ -23,6 +23,8 @@ void PrintCross(const CrossCheck& check);
 void PrintOps(const OpsPart& part);
 void PrintKills(const KillsPart& part);
 void PrintStray(const StrayPart& part);
+// A table of what it aimed at, and some of what landed.
+void PrintStrayTargets(const StrayPart& part);
 
 // The findings, each with the command that shows it again; the exit status.
 int PrintFindings(const Findings& findings);

@@ -13,6 +13,7 @@
 #include "faults/report/failure_folder.h"
 #include "faults/report/progress.h"
 #include "store/gate/gate.h"
+#include "store/gate/process_key.h"
 
 namespace lightning::faults {
 namespace {
@@ -24,6 +25,8 @@ struct RunOptions {
   double seconds = 30;
   uint32_t depth = 2;
   KillsSetup setup;
+  bool stray = false;
+  std::string mode = "auto";
   bool quiet = false;
   ManySeeds many;
 };
@@ -85,9 +88,32 @@ int RunStepEngine(const RunOptions& options) {
   return End(options, part.failed, std::move(report), std::move(findings));
 }
 
+// Stray stores beside clients at work, in one mode.
+int RunStrayEngine(const RunOptions& options) {
+  Isolation mode;
+  if (!ParseIsolation(options.mode.c_str(), &mode)) return Usage("no such mode: " + options.mode);
+  if (mode == Isolation::kNone) return Usage("mode none keeps nothing out");
+  if (mode == Isolation::kAuto) mode = DefaultIsolation();
+  if (mode == Isolation::kKeys && !MachineHasKeys()) {
+    fmt::print(stderr, "lightning-faults: cannot run here: this machine has no protection keys\n");
+    return kCannotRun;
+  }
+  Findings findings;
+  const StrayPart part =
+      RunStrayPart(options.seed, mode, {options.seconds, 0, options.quiet}, &findings, {.works = true});
+  PrintStray(part);
+  PrintStrayTargets(part);
+  nlohmann::json report = Begin(options);
+  report["seconds"] = part.seconds;
+  report["isolation"] = IsolationName(mode);
+  report["stray"] = StrayToJson(part);
+  return End(options, std::nullopt, std::move(report), std::move(findings));
+}
+
 int RunRealEngine(const RunOptions& options) {
   if (!options.plan.empty())
     return Usage("the engine real runs what follows from --seed; a plan needs --engine sim or step");
+  if (options.stray) return RunStrayEngine(options);
   Findings findings;
   const KillsPart part =
       RunKillsPart(options.seed, DefaultIsolation(), {options.seconds, 0, options.quiet}, &findings, options.setup);
@@ -136,6 +162,7 @@ int RunManySeeds(const RunOptions& options) {
 }
 
 int RunEngine(const RunOptions& options) {
+  if (options.stray && options.engine != "real") return Usage("--stray needs --engine real");
   if (options.many.wanted()) return RunManySeeds(options);
   if (options.engine == "sim") return RunSimEngine(options);
   if (options.engine == "step") return RunStepEngine(options);
@@ -157,6 +184,8 @@ void AddRun(CLI::App& app, Command* command) {
   run->add_option("--depth", options->depth, "Recoverers that are killed in turn (sim, step)")->check(CLI::Range(0, 6));
   run->add_option("--memory", options->memory, "sim: tso, as x86 has it, or sc");
   run->add_option("--processes", options->setup.processes, "real: how many work at a time")->check(CLI::Range(1, 64));
+  run->add_flag("--stray", options->stray, "real: stray stores beside clients at work, in place of kills");
+  run->add_option("--mode", options->mode, "real, with --stray: isolation (keys, mprotect, hidden; auto: the default)");
   run->add_option("--json", options->json, "Writes the figures and failures as one object");
   AddKeepOptions(run, &options->keep);
   run->add_flag("--quiet", options->quiet, "No progress");
@@ -169,6 +198,7 @@ void AddRun(CLI::App& app, Command* command) {
       ->check(CLI::Range(1, 100'000));
   run->footer(
       "Example: lightning-faults run --engine sim --seed 7 --seconds 60 --json run.json\n"
+      "Example: lightning-faults run --engine real --stray --seconds 60 --mode mprotect --json stray.json\n"
       "Example: lightning-faults run --seeds 64 --schedules 2000 --ray auto --tasks 16 --json run.json");
   run->callback([=] { *command = [=] { return RunEngine(*options); }; });
 }

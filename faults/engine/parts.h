@@ -1,6 +1,7 @@
 // The parts of a campaign: each works for a while and says what it did and found.
 #pragma once
 
+#include <array>
 #include <optional>
 #include <string>
 #include <vector>
@@ -63,13 +64,34 @@ struct KillsSetup {
 KillsPart RunKillsPart(uint64_t seed, Isolation isolation, const Budget& budget, Findings* findings,
                        const KillsSetup& setup = {});
 
+// Of stray stores to one kind of target; docs/stray-writes.md.
+struct StrayFigures {
+  uint64_t fired = 0, faulted = 0;
+  uint64_t in_private = 0;     // landed in the process's own memory
+  uint64_t landed = 0;         // in the segment: control state, sealed and unsealed objects
+  uint64_t landed_closed = 0;  // of those: while no client of the process was in an operation
+  uint64_t during = 0;         // of those fired: while one was
+};
 struct StrayPart {
-  uint64_t fired = 0, landed = 0, control_fired = 0, control_landed = 0;
+  std::array<StrayFigures, 6> targets;
+  uint64_t control_fired = 0, control_landed = 0;  // through doors that were left open on purpose
+  uint64_t operations = 0;                         // of the clients beside whom the stores were fired
+  uint64_t rounds = 0, died = 0;                   // processes that fired; those that did not survive what landed
   double seconds = 0;
   std::string modes;
-  std::string cannot_run;  // the missing fact, when nothing could be fired
+  std::string cannot_run;             // the missing fact, when nothing could be fired
+  std::vector<std::string> landings;  // the first: address, structure, and who had a window open
+
+  StrayFigures total() const;
+  double per_minute() const { return seconds > 0 ? static_cast<double>(total().fired) / seconds * 60 : 0; }
+  static const char* TargetName(size_t target);
 };
-StrayPart RunStrayPart(uint64_t seed, Isolation isolation, const Budget& budget, Findings* findings);
+struct StraySetup {
+  bool works = false;  // clients work meanwhile in every mode; else in mode keys alone, and rest in the others
+  uint32_t workers = 2, firers = 2;
+};
+StrayPart RunStrayPart(uint64_t seed, Isolation isolation, const Budget& budget, Findings* findings,
+                       const StraySetup& setup = {});
 
 struct SimPart {
   uint64_t operations = 0, schedules = 0, crash_states = 0, distinct = 0, kills = 0;

@@ -7,6 +7,7 @@
 
 #include "faults/engine/full_directory.h"
 #include "faults/report/campaign_report.h"
+#include "store/gate/process_key.h"
 
 namespace lightning::faults {
 namespace {
@@ -53,9 +54,42 @@ TEST(PartsTest, StrayWritesDoNotLandAndOpenDoorsAreSeen) {
   Findings findings;
   const StrayPart part = RunStrayPart(3, Isolation::kMprotect, Moment(0.5), &findings);
   ExpectNone(findings);
-  EXPECT_GT(part.fired, 1000u);
-  EXPECT_EQ(part.landed, 0u);
+  EXPECT_GT(part.total().fired, 1000u);
+  EXPECT_EQ(part.total().landed, 0u);
+  EXPECT_EQ(part.total().fired, part.total().faulted + part.total().in_private);
   EXPECT_GT(part.control_landed, 0u);
+  for (const StrayFigures& target : part.targets) EXPECT_GT(target.fired, 0u);
+}
+
+TEST(PartsTest, StrayWritesBesideClientsAtWorkLandOnlyWhereAWindowOfTheProcessIsOpen) {
+  Findings findings;
+  const StrayPart part = RunStrayPart(3, Isolation::kMprotect, Moment(1), &findings, {.works = true});
+  ExpectNone(findings);
+  EXPECT_GT(part.operations, 100u);
+  EXPECT_GT(part.total().during, 1000u);
+  EXPECT_EQ(part.total().landed_closed, 0u);
+}
+
+TEST(PartsTest, InModeHiddenWhatIsAimedLandsAndWhatMissesDoesNot) {
+  Findings findings;
+  const StrayPart part = RunStrayPart(3, Isolation::kHidden, Moment(0.5), &findings, {.works = true});
+  ExpectNone(findings);
+  const auto& [aimed, anywhere, view, near, wild, own] = part.targets;
+  EXPECT_EQ(aimed.landed, aimed.fired);
+  EXPECT_EQ(anywhere.landed, anywhere.fired);
+  for (const StrayFigures& misses : {view, near, wild}) EXPECT_EQ(misses.faulted, misses.fired);
+  EXPECT_EQ(own.in_private, own.fired);
+  ASSERT_FALSE(part.landings.empty());
+  EXPECT_NE(part.landings[0].find("control mapping of client"), std::string::npos) << part.landings[0];
+}
+
+TEST(PartsTest, StrayWritesBesideClientsAtWorkDoNotLandInModeKeys) {
+  if (!MachineHasKeys()) GTEST_SKIP() << "this machine has no protection keys";
+  Findings findings;
+  const StrayPart part = RunStrayPart(3, Isolation::kKeys, Moment(1), &findings, {.works = true});
+  ExpectNone(findings);
+  EXPECT_GT(part.total().during, 1000u);
+  EXPECT_EQ(part.total().landed, 0u);
 }
 
 TEST(PartsTest, StoresThatLandAreFound) {
@@ -63,7 +97,7 @@ TEST(PartsTest, StoresThatLandAreFound) {
   Findings findings;
   const StrayPart part = RunStrayPart(3, Isolation::kNone, Moment(0.5), &findings);
   EXPECT_EQ(findings.size(), 1u);
-  EXPECT_GT(part.landed, 0u);
+  EXPECT_GT(part.total().landed, 0u);
 }
 
 TEST(PartsTest, Ops) {
@@ -93,7 +127,8 @@ TEST(CampaignReportTest, HasTheNamesThatScriptsRelyOn) {
   EXPECT_EQ(json["failures"].size(), 1u);
   for (const char* name : {"instructions", "crash_states", "distinct", "checked_per_second"})
     EXPECT_TRUE(json["step"].contains(name)) << name;
-  for (const char* name : {"fired", "landed"}) EXPECT_TRUE(json["stray"].contains(name)) << name;
+  for (const char* name : {"fired", "faulted", "private", "landed", "per_minute"})
+    EXPECT_TRUE(json["stray"].contains(name)) << name;
   EXPECT_TRUE(json["ops"].contains("count"));
   EXPECT_EQ(json["mutants"][0]["caught"], false);
   EXPECT_FALSE(IsClean(report));

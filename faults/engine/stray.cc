@@ -1,6 +1,6 @@
-// Stray writes: a process with clients attached stores to the segment's mappings from outside a window, aimed and at
-// random. Another process, this one, compares all bytes of the file before and after. To prove that it would see one
-// that lands, some are fired through a door that was left open on purpose.
+// Stray writes: a process with clients attached has threads whose stores go astray, aimed and at random, while the
+// clients rest and while they work. Another process, this one, looks at the bytes of the file. To prove that it would
+// see one that lands, some are fired through a door that was left open on purpose.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/mman.h>
@@ -10,361 +10,306 @@
 #include <algorithm>
 #include <csignal>
 #include <cstring>
-#include <fstream>
-#include <optional>
 
+#include "faults/check/word_names.h"
 #include "faults/engine/parts.h"
-#include "faults/model/content.h"
+#include "faults/engine/stray_range.h"
 #include "faults/model/random.h"
 #include "faults/report/progress.h"
 #include "faults/target/segments.h"
-#include "store/client/core.h"
 #include "store/gate/process_key.h"
 
 namespace lightning::faults {
 namespace {
 
-enum class Through : uint32_t { kControl, kView, kWindow, kPlainMapping };
-enum class Kind : uint32_t { kWord, kByte, kExchange };
+constexpr uint32_t kRestQuota = 2'000, kWorkQuota = 20'000;  // shots of each thread between two looks
+constexpr double kPatience = 60;                             // seconds for one volley; an emulated machine is slow
 
-struct Shot {
-  Through through;
-  Kind kind;
-  uint64_t offset;
-  uint64_t value;
-  uint32_t faulted;
-};
-constexpr uint32_t kShots = 512;  // between two looks
-
-// In memory shared by the one who fires and the one who judges.
-struct Range {
-  uint32_t count;
-  char error[200];
-  Shot shots[kShots];
-};
-
-// --- The one who fires.
-
-// A store instruction whose address is known, so that the handler knows a stray store from any other fault, and steps
-// over it. The rights of this thread to protection keys come back with the signal frame.
-extern "C" {
-extern const char lightning_stray_word[], lightning_stray_byte[], lightning_stray_exchange[];
-extern const char lightning_stray_word_end[], lightning_stray_byte_end[], lightning_stray_exchange_end[];
+// Whether a landing like this is a fault of the store's. In mode none nothing is kept out, and a judge that sees that
+// is sound; in mode hidden what is aimed lands, as its description says.
+bool Violates(Isolation mode, StrayTarget target, bool closed) {
+  if (target == StrayTarget::kView || target == StrayTarget::kNear) return true;
+  return mode == Isolation::kHidden ? false : mode == Isolation::kMprotect ? closed : true;
 }
-volatile sig_atomic_t faulted;
 
-__attribute__((noinline)) void Fire(Kind kind, std::byte* at, uint64_t value) {
-  switch (kind) {
-    case Kind::kWord:
-      asm volatile(
-          ".globl lightning_stray_word, lightning_stray_word_end\n"
-          "lightning_stray_word: movq %1, (%0)\n"
-          "lightning_stray_word_end:"
-          :
-          : "r"(at), "r"(value)
-          : "memory");
-      break;
-    case Kind::kByte:
-      asm volatile(
-          ".globl lightning_stray_byte, lightning_stray_byte_end\n"
-          "lightning_stray_byte: movb %b1, (%0)\n"
-          "lightning_stray_byte_end:"
-          :
-          : "r"(at), "q"(value)
-          : "memory");
-      break;
-    case Kind::kExchange:
-      asm volatile(
-          ".globl lightning_stray_exchange, lightning_stray_exchange_end\n"
-          "lightning_stray_exchange: xchgq %1, (%0)\n"
-          "lightning_stray_exchange_end:"
-          : "+r"(at), "+r"(value)
-          :
-          : "memory");
-      break;
+const char* OperationName(StrayOperation operation) {
+  switch (operation) {
+    case StrayOperation::kGet:
+      return "get";
+    case StrayOperation::kPut:
+      return "put";
+    case StrayOperation::kDelete:
+      return "delete";
+    case StrayOperation::kCreate:
+      return "create";
   }
+  return "?";
 }
 
-void StepOver(int, siginfo_t*, void* context) {
-  auto* registers = static_cast<ucontext_t*>(context)->uc_mcontext.gregs;
-  const auto at = reinterpret_cast<const char*>(registers[REG_RIP]);
-  const char* to = at == lightning_stray_word       ? lightning_stray_word_end
-                   : at == lightning_stray_byte     ? lightning_stray_byte_end
-                   : at == lightning_stray_exchange ? lightning_stray_exchange_end
-                                                    : nullptr;
-  if (to == nullptr) _exit(8);  // a fault of the harness
-  registers[REG_RIP] = reinterpret_cast<greg_t>(to);
-  faulted = 1;
-}
-
-class Shooter {
+// One process that fires, on a segment of its own.
+class StrayRound {
  public:
-  Shooter(const Store& store, Range& range) : store_(store), range_(range) {}
-
-  // Attaches, puts a few objects, says where it is, then fires whatever lies on the range. Never returns.
-  [[noreturn]] void Run(int commands, int answers, uint32_t clients) {
-    std::string error = Prepare(clients);
-    snprintf(range_.error, sizeof range_.error, "%s", error.c_str());
-    char byte = 0;
-    if (write(answers, &byte, 1) != 1 || !error.empty()) _exit(7);
-    struct sigaction action = {};
-    action.sa_sigaction = StepOver;
-    action.sa_flags = SA_SIGINFO;
-    sigaction(SIGSEGV, &action, nullptr);
-    sigaction(SIGBUS, &action, nullptr);
-    while (read(commands, &byte, 1) == 1) {
-      for (uint32_t i = 0; i < range_.count; ++i) FireOne(range_.shots[i]);
-      if (write(answers, &byte, 1) != 1) break;
-    }
-    _exit(0);
-  }
-
- private:
-  std::string Prepare(uint32_t clients) {
-    for (uint32_t i = 0; i < clients; ++i) {
-      Result<Client> client = store_.Connect();
-      if (!client.ok()) return "attaching: " + client.status().ToString();
-      for (uint64_t k = 0; k < 20; ++k) {
-        const Result<uint64_t> put = client->Put(fmt::format("stray-{}-{}", i, k), Pattern(100 + 300 * k, k));
-        if (!put.ok()) return "putting: " + put.status().ToString();
-      }
-      clients_.push_back(std::move(*client));
-    }
-    FindMappings();
-    return control_ == nullptr || view_ == nullptr ? "the two mappings of the segment were not found" : "";
-  }
-
-  // As anyone can see them: whole mappings of the file, of which one was mapped for reading alone.
-  void FindMappings() {
-    const Segment& segment = ClientCore::Of(clients_[0])->environment().segment;
-    view_ = const_cast<std::byte*>(segment.view());
-    size_ = segment.geometry().size;
-    std::ifstream maps("/proc/self/maps");
-    std::string line;
-    while (std::getline(maps, line)) {
-      uint64_t begin = 0, end = 0, offset = 0;
-      char rights[8];
-      if (sscanf(line.c_str(), "%lx-%lx %7s %lx", &begin, &end, rights, &offset) != 4) continue;
-      const bool whole = end - begin == size_ && offset == 0 && line.find(store_.path()) != std::string::npos;
-      // The lowest other one; with several clients each has one, and any will do.
-      if (whole && reinterpret_cast<std::byte*>(begin) != view_ && control_ == nullptr && IsControl(begin))
-        control_ = reinterpret_cast<std::byte*>(begin);
-    }
-    const int fd = open(store_.path().c_str(), O_RDWR | O_CLOEXEC);
-    void* plain = mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    close(fd);
-    if (plain != MAP_FAILED) plain_ = static_cast<std::byte*>(plain);
-  }
-  // Not the view of any client of ours.
-  bool IsControl(uint64_t begin) const {
-    return std::none_of(clients_.begin(), clients_.end(), [&](const Client& client) {
-      return reinterpret_cast<uint64_t>(ClientCore::Of(client)->environment().segment.view()) == begin;
-    });
-  }
-
-  void FireOne(Shot& shot) {
-    faulted = 0;
-    switch (shot.through) {
-      case Through::kControl:
-        Fire(shot.kind, control_ + shot.offset, shot.value);
-        break;
-      case Through::kView:
-        Fire(shot.kind, view_ + shot.offset, shot.value);
-        break;
-      case Through::kPlainMapping:
-        Fire(shot.kind, plain_ + shot.offset, shot.value);
-        break;
-      case Through::kWindow: {
-        Window window(ClientCore::Of(clients_[0])->gate());
-        Fire(shot.kind, window.Payload(shot.offset, 8), shot.value);
-        break;
-      }
-    }
-    shot.faulted = static_cast<uint32_t>(faulted);
-  }
-
-  const Store& store_;
-  Range& range_;
-  std::vector<Client> clients_;
-  std::byte *control_ = nullptr, *view_ = nullptr, *plain_ = nullptr;
-  uint64_t size_ = 0;
-};
-
-// --- The one who judges.
-
-class StrayRun {
- public:
-  StrayRun(uint64_t seed, Isolation isolation, StrayPart* part) : random_(MixSeeds(seed, 9)), part_(part) {
+  StrayRound(uint64_t seed, Isolation isolation, const StraySetup& setup, StrayPart* part)
+      : random_(MixSeeds(seed, 9)), isolation_(isolation), part_(part) {
     options_.size = 2 << 20;
     options_.max_objects = 128;
     options_.max_clients = 8;
     options_.max_pins = 64;
     options_.event_slots = 16;
     options_.isolation = isolation;
-    void* range = mmap(nullptr, sizeof(Range), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    LIGHTNING_ASSERT(range != MAP_FAILED);
-    range_ = new (range) Range;
+    options_.lock_timeout = std::chrono::milliseconds(200);
+    setup_ = {seed, setup.workers, setup.firers};
+    void* board = mmap(nullptr, sizeof(StrayBoard), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    LIGHTNING_ASSERT(board != MAP_FAILED);
+    board_ = new (board) StrayBoard;
   }
-  ~StrayRun() {
-    for (const int fd : {commands_[0], commands_[1], answers_[0], answers_[1]}) {
+  ~StrayRound() {
+    End();
+    for (const int fd : {door_, words_}) {
       if (fd >= 0) close(fd);
     }
-    if (pid_ > 0) {
-      kill(pid_, SIGKILL);
-      waitpid(pid_, nullptr, 0);
-    }
-    if (door_ >= 0) close(door_);
-    munmap(range_, sizeof(Range));
+    munmap(board_, sizeof(StrayBoard));
   }
-  StrayRun(const StrayRun&) = delete;
-  StrayRun& operator=(const StrayRun&) = delete;
+  StrayRound(const StrayRound&) = delete;
+  StrayRound& operator=(const StrayRound&) = delete;
 
   std::string Begin() {
     Result<std::unique_ptr<FileSegment>> file = FileSegment::Create(options_);
     if (!file.ok()) return "making the segment: " + file.status().ToString();
     file_ = std::move(*file);
-    const Result<Store> store = Store::Open(file_->path(), options_);
+    Result<Store> store = Store::Open(file_->path(), options_);
     door_ = open(file_->path().c_str(), O_RDWR | O_CLOEXEC);
-    if (!store.ok() || door_ < 0 || pipe2(commands_, O_CLOEXEC) != 0 || pipe2(answers_, O_CLOEXEC) != 0)
-      return "preparing the range failed";
+    if (!store.ok() || door_ < 0) return "preparing the range failed";
+    store_ = std::move(*store);
+    fflush(nullptr);
     pid_ = fork();
-    if (pid_ == 0) {
-      close(commands_[1]);
-      close(answers_[0]);
-      Shooter(*store, *range_).Run(commands_[0], answers_[1], 2);
-    }
-    close(commands_[0]);
-    close(answers_[1]);
-    commands_[0] = answers_[1] = -1;
-    char byte;
-    if (read(answers_[0], &byte, 1) != 1) return "the process that fires died early";
-    if (range_->error[0] != 0) return range_->error;
+    // What it says when it dies of what landed is of no use to anyone; else it is a part of the finding.
+    if (pid_ == 0 && words_ >= 0) dup2(words_, STDERR_FILENO);
+    if (pid_ == 0) RunStrayRange(*store_, *board_, setup_);
+    if (!Answered(1)) return "the process that fires died early";
+    if (board_->error[0] != 0) return board_->error;
     before_.resize(size());
-    AimAt();
+    return OpenDoors();
+  }
+
+  // What must land, or the judge is blind.
+  std::string OpenDoors() {
+    for (const bool through_window : {true, false}) {
+      board_->open_shots = kOpenShots / 2;
+      memcpy(before_.data(), view(), size());
+      const uint64_t words = size() / 8 / board_->open_shots;  // each shot has a part of the segment for itself
+      for (uint64_t i = 0; i < board_->open_shots; ++i) {
+        const auto kind = static_cast<ShotKind>(random_.Below(3));
+        board_->shots[i] = {through_window, kind, (i * words + random_.Below(words)) * 8,
+                            kStrayMark | random_.Below(1 << 20)};
+      }
+      if (!Ask(StrayCommand::kOpenDoors, 0)) return "the process that fires died of a store through an open door";
+      uint32_t seen = 0;
+      for (uint32_t i = 0; i < board_->open_shots; ++i) {
+        const OpenShot& shot = board_->shots[i];
+        seen += memcmp(view() + shot.offset, &shot.value, shot.kind == ShotKind::kByte ? 1 : 8) == 0;
+      }
+      part_->control_fired += board_->open_shots;
+      part_->control_landed += seen;
+      Restore();
+      if (seen != board_->open_shots)
+        return fmt::format("only {} of {} stores through an open door were seen", seen, board_->open_shots);
+    }
     return "";
   }
 
-  // Every place of interest once, through both mappings; then random ones for as long as there is time.
-  std::string Aimed() {
-    for (size_t at = 0; at < aims_.size(); at += kShots / 2) {
-      range_->count = 0;
-      for (size_t i = at; i < std::min(aims_.size(), at + kShots / 2); ++i) {
-        Add(Through::kControl, aims_[i]);
-        Add(Through::kView, aims_[i]);
+  // While all clients rest: any byte that changes was hit.
+  std::string Rest() {
+    memcpy(before_.data(), view(), size());
+    const bool lived = Ask(StrayCommand::kRest, kRestQuota);
+    const bool changed = memcmp(before_.data(), view(), size()) != 0;
+    std::string error = Judge(lived, changed);
+    Restore();
+    return error;
+  }
+
+  // While they work: what a stray store wrote carries its mark.
+  std::string Work() {
+    const bool lived = Ask(StrayCommand::kWork, kWorkQuota);
+    bool marked = false;
+    for (uint64_t offset = 0; offset < size() && !marked; offset += 8) {
+      uint64_t word;
+      memcpy(&word, view() + offset, 8);
+      marked = (word & kStrayMarkBits) == kStrayMark;
+    }
+    return Judge(lived, marked);
+  }
+
+  // A store that nothing hit has to be whole.
+  std::string Check() {
+    if (!usable() || Landed() != 0) return "";
+    Result<Client> client = file_->Attach();
+    if (!client.ok()) return "attaching afterwards: " + client.status().ToString();
+    const CheckReport report = client->Check();
+    return report.ok || report.violations.empty() ? "" : "nothing landed, and yet: " + report.violations[0];
+  }
+
+  // Whether it is worth going on: nobody died, and no client's state was hit in the middle of its work.
+  bool usable() const { return pid_ > 0 && !spoilt_; }
+
+  // Adds what was counted to the part's figures.
+  void Count() {
+    for (uint32_t target = 0; target < kStrayTargets; ++target) {
+      StrayFigures& sum = part_->targets[target];
+      for (const auto& thread : board_->counts) {
+        const StrayCount& count = thread[target];
+        sum.faulted += count.faulted.load();
+        sum.in_private += count.in_private.load();
+        sum.landed += count.landed.load();
+        sum.landed_closed += count.landed_closed.load();
+        sum.during += count.during.load();
       }
-      std::string error = Volley(false);
-      if (!error.empty()) return error;
+      sum.fired = sum.faulted + sum.in_private + sum.landed;
     }
-    return "";
-  }
-  std::string AtRandom() {
-    range_->count = 0;
-    while (range_->count < kShots)
-      Add(random_.Percent(50) ? Through::kControl : Through::kView, random_.Below(size() / 8) * 8);
-    return Volley(false);
-  }
-  // What must land, or the judge is blind.
-  std::string Controls() {
-    for (const Through through : {Through::kWindow, Through::kPlainMapping}) {
-      range_->count = 0;
-      for (int i = 0; i < 32; ++i) Add(through, aims_[random_.Below(aims_.size())]);
-      std::string error = Volley(true);
-      if (!error.empty()) return error;
-    }
-    return "";
+    part_->operations += board_->operations.load();
+    ++part_->rounds;
+    const uint32_t kept = std::min(board_->landings.load(), kKeptLandings);
+    for (uint32_t i = 0; i < kept && part_->landings.size() < 20; ++i)
+      part_->landings.push_back(Describe(board_->kept[i]));
   }
 
  private:
   const std::byte* view() const { return file_->segment().view(); }
   uint64_t size() const { return file_->segment().geometry().size; }
 
-  void AimAt() {
-    const Segment& segment = file_->segment();
-    const Geometry& g = segment.geometry();
-    auto words = [&](uint64_t begin, uint64_t count) {
-      for (uint64_t i = 0; i < count; ++i) aims_.push_back(begin + 8 * i);
-    };
-    words(0, sizeof(Superblock) / 8);
-    words(g.central, sizeof(Central) / 8);
-    for (SlotIndex slot = 0; slot < 3; ++slot) {
-      words(g.SlotOffset(slot), offsetof(Slot, log) / 8 + 16);  // state, lock, caches, held locks, count, log
-      words(g.ClientPageOffset(slot), 16);
-    }
-    words(g.buckets, sizeof(Bucket) / 8 * g.home_buckets);
-    for (uint32_t id = 1; id <= 48; ++id) {
-      const Object& object = segment.object(ObjectId{id});
-      words(segment.OffsetOf(&object), sizeof(Object) / 8);
-      const uint64_t payload = object.payload.Load();
-      if (segment.InHeap(payload, 64)) words(payload, 8);
-    }
-    words(g.block_table, 64);
-    words(g.events, 16);
-    words(g.doorbells, 16);
-  }
-
-  void Add(Through through, uint64_t offset) {
-    const auto kind = static_cast<Kind>(random_.Below(3));
-    uint64_t now = 0;
-    memcpy(&now, view() + offset, 8);
-    // Every byte another than the one that is there.
-    range_->shots[range_->count++] = {through, kind, offset, ~now, 0};
-  }
-
-  std::string Volley(bool must_land) {
-    memcpy(before_.data(), view(), size());
-    char byte = 1;
-    if (write(commands_[1], &byte, 1) != 1 || read(answers_[0], &byte, 1) != 1) {
-      int status = 0;
-      waitpid(pid_, &status, 0);
-      pid_ = -1;
-      return fmt::format("the process that fires died (status {:#x})", status);
-    }
+  uint64_t Landed() const {
     uint64_t landed = 0;
-    std::string first;
-    for (uint32_t i = 0; i < range_->count; ++i) {
-      const Shot& shot = range_->shots[i];
-      if (view()[shot.offset] == before_[shot.offset]) continue;
-      ++landed;
-      if (first.empty())
-        first = fmt::format("a store to offset {:#x} through the {} landed", shot.offset,
-                            shot.through == Through::kView ? "view" : "control mapping");
+    for (const auto& thread : board_->counts) {
+      for (const StrayCount& count : thread) landed += count.landed.load();
     }
-    const bool any = memcmp(before_.data(), view(), size()) != 0;
-    const bool all_faulted =
-        std::all_of(range_->shots, range_->shots + range_->count, [](const Shot& shot) { return shot.faulted != 0; });
-    // Whatever came through goes back, from this side.
-    if (any && pwrite(door_, before_.data(), size(), 0) != static_cast<ssize_t>(size()))
-      return "restoring the file failed";
-    if (must_land) {
-      part_->control_fired += range_->count;
-      part_->control_landed += landed;
-      // Two on one place are one.
-      return landed * 2 > range_->count
-                 ? ""
-                 : fmt::format("only {} of {} stores through an open door were seen", landed, range_->count);
+    return landed;
+  }
+
+  // False when the process died.
+  bool Ask(StrayCommand command, uint32_t quota) {
+    board_->command = command;
+    board_->quota = quota;
+    return Answered(board_->asked.fetch_add(1) + 1);
+  }
+  bool Answered(uint64_t number) {
+    const Clock::time_point begin = Clock::now();
+    if (number == 1) board_->asked.store(1);
+    while (board_->answered.load() < number) {
+      if (waitpid(pid_, &status_, WNOHANG) == pid_) {
+        pid_ = -1;
+        return false;
+      }
+      if (SecondsSince(begin) > kPatience) {
+        End();
+        return false;
+      }
+      usleep(100);
     }
-    part_->fired += range_->count;
-    part_->landed += landed;
-    if (!first.empty()) return first;
-    if (any) return "bytes changed that nobody aimed at";
-    return all_faulted ? "" : "a store from outside a window did not fault";
+    return true;
+  }
+  void End() {
+    if (pid_ <= 0) return;
+    kill(pid_, SIGKILL);
+    waitpid(pid_, &status_, 0);
+    pid_ = -1;
+  }
+
+  // Whatever came through goes back, from this side.
+  void Restore() {
+    if (memcmp(before_.data(), view(), size()) == 0) return;
+    LIGHTNING_ASSERT(pwrite(door_, before_.data(), size(), 0) == static_cast<ssize_t>(size()));
+  }
+
+  std::string Judge(bool lived, bool changed) {
+    const uint64_t landed = Landed();
+    if (changed && landed == 0) return "bytes changed that no thread saw landing";
+    spoilt_ = landed != 0 && board_->command == StrayCommand::kWork;
+    const std::string violation = Violation();
+    if (!violation.empty()) return violation;
+    if (!lived) {
+      ++part_->died;
+      if (landed == 0)
+        return fmt::format("the process died (status {:#x}), though nothing landed: {}", status_, LastWords());
+    }
+    if (landed == 0 && board_->wrong.load())
+      return fmt::format("though nothing landed, a client saw: {}", board_->worker_error);
+    return "";
+  }
+
+  // The first landing that must not be.
+  std::string Violation() const {
+    const uint32_t kept = std::min(board_->landings.load(), kKeptLandings);
+    for (uint32_t i = 0; i < kept; ++i) {
+      const StrayLanding& its = board_->kept[i];
+      if (Violates(isolation_, its.target, its.closed)) return Describe(its);
+    }
+    for (uint32_t target = 0; target < kStrayTargets; ++target) {
+      for (const auto& thread : board_->counts) {
+        const StrayCount& count = thread[target];
+        const uint64_t open = count.landed.load() - count.landed_closed.load();
+        const auto which = static_cast<StrayTarget>(target);
+        if ((open != 0 && Violates(isolation_, which, false)) ||
+            (count.landed_closed.load() != 0 && Violates(isolation_, which, true)))
+          return fmt::format("a store landed ({})", kStrayTargetNames[target]);
+      }
+    }
+    return "";
+  }
+
+  std::string LastWords() const {
+    char text[300];
+    const ssize_t size = words_ < 0 ? 0 : pread(words_, text, sizeof text, 0);
+    return size <= 0 ? "it said nothing" : std::string(text, static_cast<size_t>(size));
+  }
+
+  std::string Describe(const StrayLanding& its) const {
+    std::string text =
+        fmt::format("a store ({}) to {:#x}, {} through the {} of client {}, landed",
+                    kStrayTargetNames[static_cast<uint32_t>(its.target)], its.address,
+                    WordName(file_->segment(), its.offset), its.through_view ? "view" : "control mapping", its.client);
+    if (its.closed) return text + " while no client of the process was in an operation";
+    for (uint32_t i = 0; i < setup_.workers; ++i) {
+      const auto& lane = its.lanes[i];
+      text += fmt::format("; client {} {} {} of key {}, its operation {}", i, lane.activity % 2 != 0 ? "in" : "after",
+                          OperationName(lane.operation), lane.key, (lane.activity + 1) / 2);
+    }
+    return text;
   }
 
   Options options_;
   Random random_;
+  const Isolation isolation_;
   StrayPart* const part_;
+  StrayRangeSetup setup_;
   std::unique_ptr<FileSegment> file_;
-  Range* range_ = nullptr;
-  int commands_[2] = {-1, -1}, answers_[2] = {-1, -1};
-  int door_ = -1;
+  std::optional<Store> store_;
+  StrayBoard* board_ = nullptr;
+  int door_ = -1, words_ = memfd_create("stray", MFD_CLOEXEC), status_ = 0;
   pid_t pid_ = -1;
+  bool spoilt_ = false;
   std::vector<std::byte> before_;
-  std::vector<uint64_t> aims_;
 };
 
 }  // namespace
 
-StrayPart RunStrayPart(uint64_t seed, Isolation isolation, const Budget& budget, Findings* findings) {
+StrayFigures StrayPart::total() const {
+  StrayFigures sum;
+  for (const StrayFigures& its : targets) {
+    sum.fired += its.fired;
+    sum.faulted += its.faulted;
+    sum.in_private += its.in_private;
+    sum.landed += its.landed;
+    sum.landed_closed += its.landed_closed;
+    sum.during += its.during;
+  }
+  return sum;
+}
+
+const char* StrayPart::TargetName(size_t target) { return kStrayTargetNames[target]; }
+
+StrayPart RunStrayPart(uint64_t seed, Isolation isolation, const Budget& budget, Findings* findings,
+                       const StraySetup& setup) {
+  static_assert(std::tuple_size_v<decltype(StrayPart::targets)> == kStrayTargets);
   StrayPart part;
   std::vector<Isolation> modes{isolation};
   if (isolation == Isolation::kAuto) modes = {Isolation::kMprotect};
@@ -372,22 +317,29 @@ StrayPart RunStrayPart(uint64_t seed, Isolation isolation, const Budget& budget,
   Progress progress("stray", budget.quiet);
   const Clock::time_point begin = Clock::now();
   for (size_t i = 0; i < modes.size(); ++i) {
-    StrayRun run(MixSeeds(seed, i), modes[i], &part);
-    std::string error = run.Begin();
-    if (error.empty()) error = run.Controls();
-    if (error.empty()) error = run.Aimed();
+    const bool works = setup.works || modes[i] == Isolation::kKeys;
     const double until = budget.seconds * static_cast<double>(i + 1) / static_cast<double>(modes.size());
-    while (error.empty() && SecondsSince(begin) < until) {
-      error = run.AtRandom();
-      progress.Show(fmt::format("{} fired, {} landed ({})", part.fired, part.landed, IsolationName(modes[i])));
-    }
-    if (error.empty()) error = run.Controls();
+    std::string error;
+    uint64_t number = 0;
+    do {
+      StrayRound round(MixSeeds(seed, i * 1'000'000 + number++), modes[i], setup, &part);
+      error = round.Begin();
+      do {
+        if (error.empty()) error = round.Rest();
+        if (error.empty() && round.usable() && works) error = round.Work();
+        progress.Show(fmt::format("{} rounds ({})", number, IsolationName(modes[i])));
+      } while (error.empty() && round.usable() && SecondsSince(begin) < until);
+      if (error.empty() && round.usable()) error = round.OpenDoors();
+      if (error.empty()) error = round.Check();
+      round.Count();
+    } while (error.empty() && SecondsSince(begin) < until);
     part.modes += (part.modes.empty() ? "" : ", ") + std::string(IsolationName(modes[i]));
-    if (!error.empty()) {
-      findings->push_back({"stray", fmt::format("in mode {}: {}", IsolationName(modes[i]), error),
-                           fmt::format("lightning-faults stray --seed {} --mode {}", seed, IsolationName(isolation))});
-      break;
-    }
+    if (error.empty()) continue;
+    findings->push_back(
+        {"stray", fmt::format("in mode {}: {}", IsolationName(modes[i]), error),
+         fmt::format("lightning-faults {} --seed {} --mode {}", setup.works ? "run --engine real --stray" : "stray",
+                     seed, IsolationName(isolation))});
+    break;
   }
   part.seconds = SecondsSince(begin);
   return part;

@@ -48,7 +48,7 @@ std::string Summary(const CampaignReport& report) {
         "stray", report.stray.seconds,
         fmt::format("{} stores fired from outside a window, {} landed; {} of {} landed through a door left "
                     "open on purpose ({})",
-                    Thousands(report.stray.fired), Thousands(report.stray.landed),
+                    Thousands(report.stray.total().fired), Thousands(report.stray.total().landed),
                     Thousands(report.stray.control_landed), Thousands(report.stray.control_fired), report.stray.modes));
   if (rows.empty()) return "<p class=\"soft\">Nothing ran.</p>\n";
   return "<div class=\"scroll\"><table><tr><th>part</th><th class=\"number\">seconds</th><th>what it did</th></tr>\n" +

@@ -41,6 +41,28 @@ nlohmann::ordered_json KillsToJson(const KillsPart& part) {
   return json;
 }
 
+nlohmann::ordered_json StrayToJson(const StrayPart& part) {
+  const auto figures = [](const StrayFigures& its) {
+    return nlohmann::ordered_json{{"fired", its.fired},
+                                  {"faulted", its.faulted},
+                                  {"private", its.in_private},
+                                  {"landed", its.landed},
+                                  {"landed_closed", its.landed_closed},
+                                  {"during", its.during}};
+  };
+  nlohmann::ordered_json json = figures(part.total());
+  json["per_minute"] = std::round(part.per_minute());
+  json["control_fired"] = part.control_fired;
+  json["control_landed"] = part.control_landed;
+  json["operations"] = part.operations;
+  json["rounds"] = part.rounds;
+  json["died"] = part.died;
+  json["modes"] = part.modes;
+  for (size_t i = 0; i < part.targets.size(); ++i) json["targets"][StrayPart::TargetName(i)] = figures(part.targets[i]);
+  json["landings"] = part.landings;
+  return json;
+}
+
 std::string ToJson(const CampaignReport& report) {
   using nlohmann::ordered_json;
   ordered_json json;
@@ -69,11 +91,7 @@ std::string ToJson(const CampaignReport& report) {
   json["kills"] = KillsToJson(kills);
   json["cross_check"] = {{"stepped", report.cross.stepped}, {"hooked", report.cross.hooked}};
   if (!report.cross.cannot_run.empty()) json["cross_check"]["cannot_run"] = report.cross.cannot_run;
-  json["stray"] = {{"fired", report.stray.fired},
-                   {"landed", report.stray.landed},
-                   {"control_fired", report.stray.control_fired},
-                   {"control_landed", report.stray.control_landed},
-                   {"modes", report.stray.modes}};
+  json["stray"] = StrayToJson(report.stray);
   json["ops"] = {{"count", report.ops.count}, {"segments", report.ops.episodes}, {"modes", report.ops.modes}};
   if (report.with_mutants) {
     json["mutants"] = ordered_json::array();

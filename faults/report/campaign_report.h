@@ -28,6 +28,7 @@ struct CampaignReport {
 
 // The figures of the real processes, by the names that scripts rely on.
 nlohmann::ordered_json KillsToJson(const KillsPart& part);
+nlohmann::ordered_json StrayToJson(const StrayPart& part);
 // One JSON object with the names that scripts rely on.
 std::string ToJson(const CampaignReport& report);
 // Whether nothing was found, and every mutant was.

@@ -90,6 +90,13 @@ const Dwfl_Callbacks kCallbacks = {
     .debuginfo_path = nullptr,
 };
 
+const Dwfl_Callbacks kOfflineCallbacks = {
+    .find_elf = dwfl_build_id_find_elf,
+    .find_debuginfo = dwfl_standard_find_debuginfo,
+    .section_address = dwfl_offline_section_address,
+    .debuginfo_path = nullptr,
+};
+
 std::string PlaceOf(Dwfl* dwfl, uint64_t address) {
   std::string result = fmt::format("{:#x}", address);
   Dwfl_Module* module = dwfl_addrmodule(dwfl, address);
@@ -144,13 +151,23 @@ Dwfl* Report(pid_t process) {
 
 SourceLines::SourceLines(pid_t process) : dwfl_(Report(process)) {}
 
+SourceLines::SourceLines(const std::string& file) : dwfl_(dwfl_begin(&kOfflineCallbacks)), offline_(true) {
+  if (dwfl_ == nullptr) return;
+  Dwfl_Module* module = dwfl_report_offline(dwfl_, file.c_str(), file.c_str(), -1);
+  dwfl_report_end(dwfl_, nullptr, nullptr);
+  GElf_Addr bias = 0;
+  if (module != nullptr && dwfl_module_getelf(module, &bias) != nullptr) bias_ = bias;
+}
+
 SourceLines::~SourceLines() {
   if (dwfl_ != nullptr) dwfl_end(dwfl_);
 }
 
 const std::string& SourceLines::At(uint64_t address) {
   const auto [place, is_new] = known_.try_emplace(address);
-  if (is_new) place->second = dwfl_ == nullptr ? fmt::format("{:#x}", address) : PlaceOf(dwfl_, address);
+  if (is_new) place->second = dwfl_ == nullptr ? fmt::format("{:#x}", address) : PlaceOf(dwfl_, address + bias_);
+  // Nothing but a number that libdwfl chose.
+  if (is_new && offline_ && place->second.starts_with("0x")) place->second.clear();
   return place->second;
 }
 

@@ -16,6 +16,8 @@ namespace lightning::faults {
 class SourceLines {
  public:
   explicit SourceLines(pid_t process);
+  // Of a file that is not running: addresses as they stand in it. "" for what its debug information does not name.
+  explicit SourceLines(const std::string& file);
   ~SourceLines();
   SourceLines(const SourceLines&) = delete;
   SourceLines& operator=(const SourceLines&) = delete;
@@ -24,6 +26,8 @@ class SourceLines {
 
  private:
   Dwfl* dwfl_ = nullptr;
+  bool offline_ = false;
+  uint64_t bias_ = 0;  // from an address in the file to the one that libdwfl gave it
   std::unordered_map<uint64_t, std::string> known_;
 };
 
