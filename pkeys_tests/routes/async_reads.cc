@@ -176,10 +176,11 @@ void AioEvents(Arena& arena, std::byte* at) {
 
 constexpr Sign kR = Sign::kRefused;
 constexpr Act kActs[] = {
-    {"io_uring_inline", kR, Inline, 64, 8, EFAULT, NoRing},
+    // Apart from its control, too: what fails at once goes on to a worker, and the control's would still be there.
+    {"io_uring_inline", kR, Inline, 64, 8, EFAULT, NoRing, true},
     {"io_uring_worker", kR, Worker, 64, 8, EFAULT, NoRing, true},
     {"io_uring_sqpoll", kR, Poller, 64, 8, EFAULT, NoRing, true},
-    {"io_uring_registered", kR, RegisteredNow, 64, 8, EFAULT, NoRing},
+    {"io_uring_registered", kR, RegisteredNow, 64, 8, EFAULT, NoRing, true},
     {"io_uring_registered_in_window", kR, RegisteredInWindow, 64, 8, EFAULT, NoRing, true},
     {"io_uring_worker_of_window", kR, WorkerOfWindow, 64, 8, EFAULT, NoRing, true},
     {"io_uring_sqpoll_of_window", kR, PollerOfWindow, 64, 8, EFAULT, NoRing, true},

@@ -70,6 +70,7 @@ void RobustList(Arena& arena, std::byte* at) {
 }
 // The kernel writes the processor's number into the area whenever it returns to the task.
 void RestartableSequence(Arena& arena, std::byte* at) {
+  arena.Poke(at, ~uint64_t{0});  // the processor's number may be zero
   const auto body = [](void* area) {
     if (syscall(SYS_rseq, area, 32, 0, 0x53053053) != 0) return errno == EFAULT ? 14 : 2;
     sched_yield();
