@@ -14,6 +14,7 @@
 #include <fstream>
 #include <mutex>
 
+#include "lightning/isolation.h"
 #include "store/gate/pkru.h"
 #include "store/gate/process_key.h"
 #include "store/segment/segment_file.h"
@@ -72,56 +73,72 @@ std::vector<MappedFile> MappingsOf(const std::string& path) {
   return found;
 }
 
-Arena::Arena(const Row& row, const std::string& path, Weakness weakness, Report& report, int socket)
-    : row_(row), path_(path), weakness_(weakness), report_(report), judge_(socket) {
+Arena::Arena(const Row& row, const std::string& path, Weakness weakness, Report& report, int socket, Extra extra)
+    : row_(row), path_(path), weakness_(weakness), extra_(extra), report_(report), judge_(socket) {
   if (row.mode == Isolation::kKeys && !MachineHasKeys()) Skip("no protection keys in this machine");
   for (const auto missing : {row.act->missing, row.setting->missing}) {
     if (missing == nullptr) continue;
     if (const char* fact = missing()) Skip(fact);
   }
   if (row.setting->needs_older_thread) older_ = std::make_unique<OlderThread>();
-  Connect();
-  FindControl();
+  ConnectBoth();
   CatchFaults();
+  AskForExtra();
 }
 
 Arena::~Arena() = default;
 
-void Arena::Connect() {
+Result<Client> Arena::Connect() {
   Options options;
   options.mode = OpenMode::kOpen;
   options.isolation = row_.mode;
+  options.seal = extra_ == Extra::kSealed;
   const Result<Store> store = Store::Open(path_, options);
   LIGHTNING_ASSERT(store.ok());
   Result<Client> client = store->Connect();
+  if (client.code() == Code::kUnsupported && options.seal) Skip("the kernel has no mseal (Linux 6.10)");
   LIGHTNING_ASSERT(client.ok());
-  client_ = std::make_unique<Client>(std::move(*client));
+  return client;
+}
+
+void Arena::ConnectBoth() {
+  client_ = std::make_unique<Client>(std::move(*Connect()));
   LIGHTNING_ASSERT(client_->Put("sealed", std::string(4096, 's')).ok());
   Result<Handle> handle = client_->Get("sealed");
   LIGHTNING_ASSERT(handle.ok());
   sealed_ = std::move(*handle);
+  FindControl();
+  // Afterwards, so that the first client's mapping is the only one so far.
+  other_ = std::make_unique<Client>(std::move(*Connect()));
+  Result<Writer> writer = other_->Create("unsealed", 64 * 1024);
+  LIGHTNING_ASSERT(writer.ok());
+  writer_ = std::move(*writer);
 }
 
 void Arena::FindControl() {
   size_ = geometry().size;
-  const std::byte* const view = gate().view();
-  for (const MappedFile& mapping : MappingsOf(path_)) {
-    const bool whole = mapping.offset == 0 && mapping.size == size_;
-    if (!whole || (mapping.begin == view && mode() != Isolation::kNone)) continue;
-    control_ = mapping.begin;
-    key_ = mapping.key;
-  }
-  LIGHTNING_ASSERT(control_ != nullptr && (mode() != Isolation::kKeys || key_ != 0));
-  // Afterwards, so that the first client's mapping is the only one so far.
-  Options options;
-  options.mode = OpenMode::kOpen;
-  options.isolation = row_.mode;
-  Result<Client> other = Store::Open(path_, options)->Connect();
-  LIGHTNING_ASSERT(other.ok());
-  other_ = std::make_unique<Client>(std::move(*other));
-  Result<Writer> writer = other_->Create("unsealed", 64 * 1024);
-  LIGHTNING_ASSERT(writer.ok());
-  writer_ = std::move(*writer);
+  Gate::WithAll([&](const std::vector<Gate::Mappings>& all) {
+    for (const Gate::Mappings& mappings : all) {
+      if (mappings.gate != &gate()) continue;
+      control_ = reinterpret_cast<std::byte*>(mappings.control.begin);
+      key_ = mappings.key;
+    }
+  });
+  LIGHTNING_ASSERT(control_ != nullptr && (mode() != Isolation::kKeys || key_ > 0));
+}
+
+void Arena::AskForExtra() {
+  if (extra_ != Extra::kHardened) return;
+  const Status status = Harden();
+  if (status.code() == Code::kUnsupported) Skip(status.ToString().c_str());
+  LIGHTNING_ASSERT(status.ok());
+}
+
+void Arena::CountBreaches(uint64_t* count) {
+  if (row_.detector != Detector::kAudit) return;
+  const AuditReport report = Audit();
+  *count = report.findings.size();
+  if (!report.ok()) snprintf(report_.breach, sizeof report_.breach, "%s", BreachName(report.findings.front().breach));
 }
 
 uint64_t Arena::unsealed_offset() {
@@ -263,6 +280,7 @@ void Arena::Control() {
 
 void Arena::Attack() {
   report_.controlled = true;
+  CountBreaches(&report_.breaches_before);
   Weaken();
   judge_.Snapshot();
   std::byte* const at = Aligned(row_.place->attack(*this));
@@ -275,6 +293,7 @@ void Arena::Attack() {
         });
         report_.attacked = true;
         judge_.CompareAttack();
+        CountBreaches(&report_.breaches);
         if (row_.detector == Detector::kNextOperation) Operate();
       },
       false);

@@ -24,7 +24,8 @@ class OlderThread;
 
 class Arena {
  public:
-  Arena(const Row& row, const std::string& path, Weakness weakness, Report& report, int socket);
+  // `extra`: what the clients get on top, by the row.
+  Arena(const Row& row, const std::string& path, Weakness weakness, Report& report, int socket, Extra extra);
   ~Arena();
 
   // Runs control, attack or both, as the row says, and ends.
@@ -78,9 +79,12 @@ class Arena {
   void Poke(const std::byte* at, uint64_t value);
 
  private:
-  void Connect();
+  Result<Client> Connect();
+  void ConnectBoth();
   void FindControl();
   void Weaken();
+  void AskForExtra();
+  void CountBreaches(uint64_t* count);
   void Attack();
   void Control();
   std::byte* Aligned(std::byte* at) const;
@@ -88,6 +92,7 @@ class Arena {
   const Row& row_;
   const std::string path_;
   const Weakness weakness_;
+  const Extra extra_;
   Report& report_;
   JudgeLine judge_;
   std::unique_ptr<OlderThread> older_;

@@ -135,7 +135,8 @@ std::string StoreMessage(int fd) {
   dup2(said, STDERR_FILENO);
   signal(SIGPIPE, SIG_DFL);
   {
-    Arena* const arena = new Arena(row, path, weakness, report, socket);  // never taken apart: no detaching
+    Arena* const arena = new Arena(row, path, weakness, report, socket,
+                                   attack ? row.extra : Extra::kNone);  // never taken apart: no detaching
     arena->Run(control, attack);
   }
   _exit(0);
@@ -194,14 +195,15 @@ bool GaveSign(const Row& row, const Report& report, const Course& course, std::s
   const Fault& fault = report.fault;
   const bool right_fault = fault.happened && fault.signal == SIGSEGV && fault.code == ExpectedCode(row) &&
                            (fault.code != SEGV_PKUERR || fault.key > 0);
-  const bool right_error = report.refused && (row.act->error == 0 || report.error == row.act->error);
+  const bool forbidden = row.extra != Extra::kNone && (report.error == EPERM || report.error == EACCES);
+  const bool right_error = report.refused && (row.act->error == 0 || report.error == row.act->error || forbidden);
   *seen = Describe(fault);
   if (report.refused) *seen += ", refused: " + std::string(strerrorname_np(report.error));
   if (WIFSIGNALED(course.status)) *seen += ", ended by " + std::string(sigabbrev_np(WTERMSIG(course.status)));
   if (report.helper_killed) *seen += ", a thread ended by SEGV";
   switch (row.act->sign) {
     case Sign::kFault:
-      return right_fault;
+      return right_fault || (report.refused && forbidden);
     case Sign::kRefused:
       return right_error;
     case Sign::kEither:
@@ -224,6 +226,7 @@ Finding Judge(const Row& row, const Report& report, const Course& control, const
   const bool needs_control = row.expectation != Expectation::kOutOfScope;
   const bool signed_off = GaveSign(row, report, attack, &finding.seen);
   finding.seen += ", " + std::to_string(attack.attack_changed) + " bytes changed";
+  if (report.breaches != 0) finding.seen += ", audit: " + std::string(report.breach);
   if (!attack.message.empty()) finding.seen += ", \"" + attack.message + "\"";
   const bool aborted = WIFSIGNALED(attack.status) && WTERMSIG(attack.status) == SIGABRT && !attack.message.empty();
 
@@ -233,7 +236,9 @@ Finding Judge(const Row& row, const Report& report, const Course& control, const
   } else if (needs_control && control.control_changed == 0) {
     finding.reason = "no control: with rights it did not land either (" + Describe(report.control_fault) + ", error " +
                      std::to_string(report.control_error) + ")";
-  } else if (row.detector != Detector::kNone && aborted && report.operating) {
+  } else if (report.breaches_before != 0) {
+    finding.reason = "the audit found something before anything was wrong: " + std::string(report.breach);
+  } else if (row.detector == Detector::kNextOperation ? aborted && report.operating : report.breaches != 0) {
     finding.verdict = Verdict::kDetected;
   } else if (attack.attack_changed != 0) {
     finding.reason = std::to_string(attack.attack_changed) + " bytes changed";
@@ -258,7 +263,7 @@ Finding RunRow(const Row& row, Weakness weakness) {
   Report& report = *new (memory) Report;
   Course control, attack;
   const bool needs_control = row.expectation != Expectation::kOutOfScope;
-  const bool apart = row.act->leaves_traces || row.setting->leaves_traces;
+  const bool apart = row.extra != Extra::kNone || row.act->leaves_traces || row.setting->leaves_traces;
   if (needs_control && apart) {
     RunChild(row, weakness, report, true, false, &control);
     if (!report.skipped) RunChild(row, weakness, report, false, true, &attack);

@@ -20,6 +20,8 @@ struct Report {
   bool refused = false;
   int error = 0;
   bool helper_killed = false;
+  uint64_t breaches_before = 0, breaches = 0;  // findings of audits before and after
+  char breach[200] = {};
   bool operating = false, operated = false;  // the next operation began, and went well
   // Of the control:
   bool controlled = false;

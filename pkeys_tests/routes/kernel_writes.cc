@@ -118,6 +118,7 @@ void ProcessVmWritev(Arena& arena, std::byte* at) {
 }
 void ProcMem(Arena& arena, std::byte* at) {
   const ScopedFd memory(open("/proc/self/mem", O_RDWR | O_CLOEXEC));
+  if (!memory.ok() && arena.row().extra != Extra::kNone) return arena.Refused(-1);
   if (!memory.ok()) arena.Skip("/proc/self/mem may not be opened");
   arena.Refused(pwrite(memory.get(), &kStray, sizeof kStray, static_cast<off_t>(reinterpret_cast<uint64_t>(at))));
 }
@@ -137,7 +138,11 @@ void PtracePoke(Arena& arena, std::byte* at) {
   int status = 0;
   while (waitpid(debugger, &status, 0) != debugger && errno == EINTR) {
   }
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 200) arena.Skip("ptrace is forbidden here");
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 200) {
+    if (arena.row().extra == Extra::kNone) arena.Skip("ptrace is forbidden here");
+    errno = EPERM;
+    return arena.Refused(-1);
+  }
   errno = WEXITSTATUS(status);
   arena.Refused(errno == 0 ? 0 : -1);
 }

@@ -181,7 +181,9 @@ void Xrstor(Arena&, const Deed& deed, bool control) {
 // The key goes back to the kernel, and comes again open.
 void KeyAllocatedAgain(Arena& arena, const Deed& deed, bool control) {
   if (!control) {
-    if (pkey_free(arena.key()) != 0 || pkey_alloc(0, 0) != arena.key()) abort();
+    const bool freed = pkey_free(arena.key()) == 0;
+    if (!freed) arena.Refused(-1);
+    if (freed && pkey_alloc(0, 0) != arena.key()) abort();
   }
   deed();
 }

@@ -17,14 +17,19 @@ namespace {
 
 using Deed = std::function<void()>;
 
+Arena* changing = nullptr;
+// A change that fails is one that a seal or a filter forbids.
 void Must(bool done) {
-  if (!done) abort();
+  if (done) return;
+  if (changing->row().extra == Extra::kNone) abort();
+  changing->Refused(-1);
 }
 ScopedFd File(const Arena& arena) { return ScopedFd(open(arena.path().c_str(), O_RDWR | O_CLOEXEC)); }
 
 // Changes the mapping in an attack; the control goes by the mapping as it was.
 template <typename Change>
 void After(Arena& arena, const Deed& deed, bool control, Change change) {
+  changing = &arena;
   if (!control) change(arena.control(), arena.size());
   deed();
 }
@@ -100,7 +105,9 @@ void PkeyMprotectToZero(Arena& arena, const Deed& deed, bool control) {
 }
 void RemapFilePages(Arena& arena, const Deed& deed, bool control) {
   After(arena, deed, control, [&](std::byte* at, uint64_t size) {
-    if (syscall(SYS_remap_file_pages, at, size, 0, 0, 0) != 0) arena.Skip("the kernel refuses remap_file_pages here");
+    const bool done = syscall(SYS_remap_file_pages, at, size, 0, 0, 0) == 0;
+    if (!done && arena.row().extra == Extra::kNone) arena.Skip("the kernel refuses remap_file_pages here");
+    Must(done);
   });
 }
 void Dontneed(Arena& arena, const Deed& deed, bool control) {
@@ -120,6 +127,7 @@ void Userfaultfd(Arena& arena, const Deed& deed, bool control) {
   After(arena, deed, control, [&](std::byte* at, uint64_t size) {
     const ScopedFd fd(static_cast<int>(syscall(SYS_userfaultfd, O_CLOEXEC)));
     uffdio_api api{UFFD_API, 0, 0};
+    if (!fd.ok() && arena.row().extra != Extra::kNone) return Must(false);
     if (!fd.ok() || ioctl(fd.get(), UFFDIO_API, &api) != 0) arena.Skip("userfaultfd is forbidden here");
     uffdio_register watch{};
     watch.range = {reinterpret_cast<uint64_t>(at), size};

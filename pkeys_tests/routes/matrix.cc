@@ -21,7 +21,6 @@ Outcome Stopped(const char* why) { return {Expectation::kStopped, why}; }
 Outcome Found(const char* why) { return {Expectation::kDetected, why, true, Detector::kNextOperation}; }
 Outcome Audited(const char* why) { return {Expectation::kDetected, why, true, Detector::kAudit}; }
 Outcome Lands(const char* why) { return {Expectation::kOutOfScope, why, true}; }
-Outcome Harmless(const char* why) { return {Expectation::kOutOfScope, why}; }
 
 constexpr char kByKey[] = "the key's pages are closed to this thread: SEGV_PKUERR";
 constexpr char kByPages[] = "the pages are read-only while no window is open: SEGV_ACCERR";
@@ -195,9 +194,12 @@ void AddKernelWrites(Maker& make) {
   }
   make.Family("The file itself");
   for (const Isolation mode : {kKeys, kMprotect}) {
-    for (const Act& act : FileWrites())
+    for (const Act& act : FileWrites()) {
+      const bool alias = std::string_view(act.name) == "second_mapping";
       make.Add(mode, act, "undo_log", FindContext("main_thread"),
-               Lands("the file is its user's: whoever opens it again, or removes its pages, changes it"));
+               alias ? Audited("an audit finds a writable mapping that the store has not made")
+                     : Lands("the file is its user's: whoever opens it again, or removes its pages, changes it"));
+    }
   }
 }
 
@@ -209,10 +211,11 @@ void AddMappings(Maker& make) {
     const char* target = "undo_log";
   };
   const Outcome kept = Stopped("the key stays with the mapping: SEGV_PKUERR"), pages = Stopped(kByPages);
-  const Outcome alias = Lands("a writable mapping without the key");
-  const Outcome open = Lands("the pages are writable again: nothing notices by itself");
-  const Outcome view = Lands("the view is writable: nothing notices by itself");
-  const Outcome elsewhere = Harmless("the store's bytes are unharmed, but its own writes go astray from then on");
+  const Outcome alias = Audited("an audit finds a control mapping without its key");
+  const Outcome open = Audited("an audit finds pages that are writable and should not be");
+  const Outcome view = Audited("an audit finds the view writable");
+  const Outcome elsewhere = Audited(
+      "the segment is unharmed, but the store's own writes go astray from then on: an audit finds the mapping gone");
   const Change changes[] = {
       {"mmap_over_it", alias, open},
       {"mmap_anonymous_over_it", elsewhere, elsewhere},
@@ -224,10 +227,11 @@ void AddMappings(Maker& make) {
       {"mremap_shrink_and_grow", kept, pages},
       {"mremap_dontunmap", kept, pages},
       {"mprotect_writable", kept, open},
-      {"mprotect_exec_and_back", Lands("an execute-only mapping takes a key of the kernel's, and loses ours"), open},
+      {"mprotect_exec_and_back",
+       Audited("execute-only pages take a key of the kernel's and lose ours: an audit finds it"), open},
       {"mprotect_none_and_back", kept, open},
       {"pkey_mprotect_to_key_0", alias, open},
-      {"remap_file_pages", Lands("the kernel maps the pages anew, without the key"), pages},
+      {"remap_file_pages", Audited("the kernel maps the pages anew, without the key: an audit finds it"), pages},
       {"madvise_dontneed", kept, pages},
       {"madvise_free", kept, pages},
       {"madvise_pageout", kept, pages},
@@ -240,6 +244,39 @@ void AddMappings(Maker& make) {
     make.Add(kKeys, "mov", change.target, change.context, change.keys);
     if (std::string_view(change.context).starts_with("pkey_")) continue;
     make.Add(kMprotect, "mov", change.target, change.context, change.mprotect);
+  }
+  for (const char* context : {"mmap_over_view", "mprotect_of_view"})
+    make.Add(kHidden, "mov", "undo_log_view", context, view);
+}
+
+// What a program may ask for on top: Options::seal, and Harden().
+void AddExtras(Maker& make) {
+  make.Family("With seals and hardening");
+  const auto add = [&](Isolation mode, const char* act, const char* target, const char* context, Extra extra,
+                       const char* why) { make.Add(mode, act, target, context, Stopped(why)).extra = extra; };
+  const char* const sealed = "mseal forbids the change: EPERM";
+  const char* const filtered = "the seccomp filter forbids the call: EPERM";
+  for (const char* context : {"mmap_over_it", "mprotect_exec_and_back", "pkey_mprotect_to_key_0", "remap_file_pages"}) {
+    add(kKeys, "mov", "undo_log", context, Extra::kSealed, sealed);
+    add(kKeys, "mov", "undo_log", context, Extra::kHardened, filtered);
+  }
+  for (const Isolation mode : {kKeys, kMprotect, kHidden}) {
+    for (const char* context : {"mmap_over_view", "mprotect_of_view"}) {
+      add(mode, "mov", "undo_log_view", context, Extra::kSealed, sealed);
+      add(mode, "mov", "undo_log_view", context, Extra::kHardened, filtered);
+    }
+  }
+  for (const char* context : {"mmap_over_it", "mprotect_writable", "mprotect_exec_and_back"})
+    add(kMprotect, "mov", "undo_log", context, Extra::kHardened, filtered);
+  add(kKeys, "mov", "undo_log", "after_key_allocated_again", Extra::kHardened, filtered);
+  for (const Isolation mode : {kKeys, kMprotect}) {
+    add(mode, "mov", "undo_log", "userfaultfd_copy", Extra::kHardened, filtered);
+    for (const char* act : {"process_vm_writev", "ptrace_poke", "madvise_remove"})
+      add(mode, act, "undo_log", "main_thread", Extra::kHardened, filtered);
+    const char* const locked = "Landlock forbids opening it for writing: EACCES";
+    for (const char* act : {"proc_self_mem", "pwrite_to_file", "sendfile_to_file", "splice_to_file", "punch_hole",
+                            "ftruncate", "second_mapping"})
+      add(mode, act, "undo_log", "main_thread", Extra::kHardened, locked);
   }
 }
 
@@ -311,7 +348,12 @@ const std::vector<Row>& Matrix() {
     AddKernelWrites(make);
     AddMappings(make);
     AddLeaks(make);
-    for (Row& row : all) row.sample = IsSample(row);
+    AddExtras(make);
+    for (Row& row : all) {
+      row.sample = IsSample(row);
+      constexpr const char* kSuffixes[] = {"", "_sealed", "_hardened"};
+      row.context += kSuffixes[static_cast<int>(row.extra)];
+    }
     return all;
   }();
   return rows;

@@ -20,6 +20,9 @@ const char* Name(Verdict verdict);
 // What finds a wrong state that no fault showed.
 enum class Detector : uint8_t { kNone, kNextOperation, kAudit };
 
+// What the program has asked for beyond the mode itself.
+enum class Extra : uint8_t { kNone, kSealed, kHardened };
+
 struct Row {
   std::string family;  // heading in the documentation
   std::string route;   // how the write is made
@@ -28,6 +31,7 @@ struct Row {
   Isolation mode = Isolation::kNone;
   Expectation expectation = Expectation::kStopped;
   Detector detector = Detector::kNone;
+  Extra extra = Extra::kNone;  // of the attack; the control goes without
   // Out of scope: what happens, as seen on hardware; a run that sees something else is not a failure.
   bool lands = false;
   std::string why;       // one sentence: what stops or finds it, or why nothing does
