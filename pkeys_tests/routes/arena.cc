@@ -288,6 +288,7 @@ void Arena::Attack() {
       *this,
       [&] {
         report_.target = reinterpret_cast<uint64_t>(at);
+        report_.key = key_;
         report_.fault = Guarded([&] {
           if (weakness_ != Weakness::kSilentAct) row_.act->run(*this, at);
         });

@@ -28,7 +28,7 @@ void JudgeLine::Call(char kind, uint64_t offset, uint64_t value) {
 
 namespace {
 
-constexpr int kPatience = 60'000;  // milliseconds for one step of a row; what takes longer hangs
+constexpr int kPatience = 300'000;  // milliseconds for one step of a row; what takes longer hangs
 
 Options RowOptions() {
   Options options;
@@ -190,11 +190,17 @@ int ExpectedCode(const Row& row) {
   return row.mode == Isolation::kKeys ? SEGV_PKUERR : SEGV_ACCERR;
 }
 
+// The address of the fault is the target's, as far as the kernel told it.
+bool AtTarget(const Row& row, const Report& report) {
+  const uint64_t at = report.fault.address;
+  return at == 0 || (report.target <= at && at < report.target + row.act->size);
+}
+
 // Whether the attack gave the sign that the row promises for "stopped"; else what it gave.
 bool GaveSign(const Row& row, const Report& report, const Course& course, std::string* seen) {
   const Fault& fault = report.fault;
   const bool right_fault = fault.happened && fault.signal == SIGSEGV && fault.code == ExpectedCode(row) &&
-                           (fault.code != SEGV_PKUERR || fault.key > 0);
+                           (fault.code != SEGV_PKUERR || fault.key == report.key) && AtTarget(row, report);
   const bool forbidden = row.extra != Extra::kNone && (report.error == EPERM || report.error == EACCES);
   const bool right_error = report.refused && (row.act->error == 0 || report.error == row.act->error || forbidden);
   *seen = Describe(fault);
@@ -251,7 +257,7 @@ Finding Judge(const Row& row, const Report& report, const Course& control, const
                         (row.expectation == Expectation::kOutOfScope ||
                          (row.expectation == Expectation::kStopped && finding.verdict == Verdict::kStopped) ||
                          (row.expectation == Expectation::kDetected && finding.verdict == Verdict::kDetected));
-  if (finding.as_expected && row.expectation != Expectation::kOutOfScope) finding.reason.clear();
+  if (finding.as_expected) finding.reason.clear();
   return finding;
 }
 

@@ -13,7 +13,8 @@ namespace lightning::routes {
 struct Report {
   bool skipped = false;
   char fact[200] = {};
-  uint64_t target = 0;  // byte offset in the file at which the attack aims, or none
+  uint64_t target = 0;  // the address at which the attack aims
+  int key = 0;          // of the control mapping
   // Of the attack:
   bool attacked = false;  // it came to its end
   Fault fault;

@@ -15,7 +15,6 @@ struct Outcome {
   const char* why;
   bool lands = false;
   Detector detector = Detector::kNone;
-  const char* emulated = "";
 };
 Outcome Stopped(const char* why) { return {Expectation::kStopped, why}; }
 Outcome Found(const char* why) { return {Expectation::kDetected, why, true, Detector::kNextOperation}; }
@@ -47,7 +46,6 @@ class Maker {
     row.detector = outcome.detector;
     row.lands = outcome.lands;
     row.why = outcome.why;
-    row.emulated = outcome.emulated;
     row.act = &act;
     row.place = &FindTarget(target);
     row.setting = &context;
@@ -317,6 +315,14 @@ bool IsSample(const Row& row) {
          std::find(std::begin(kRoutes), std::end(kRoutes), row.route) != std::end(kRoutes);
 }
 
+std::string NoteOnEmulation(const Row& row) {
+  const std::string_view route = row.route;
+  if (row.mode != kKeys) return "";
+  if (route.starts_with("avx512")) return "skipped: its processor has no AVX-512";
+  if (route.starts_with("movdir") || route == "xsavec") return "skipped: its processor lacks the instruction";
+  return "";
+}
+
 template <typename Thing>
 const Thing* Find(std::initializer_list<std::span<const Thing>> lists, std::string_view name) {
   for (const auto list : lists) {
@@ -352,6 +358,7 @@ const std::vector<Row>& Matrix() {
     for (Row& row : all) {
       row.sample = IsSample(row);
       constexpr const char* kSuffixes[] = {"", "_sealed", "_hardened"};
+      row.emulated = NoteOnEmulation(row);
       row.context += kSuffixes[static_cast<int>(row.extra)];
     }
     return all;
