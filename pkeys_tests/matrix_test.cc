@@ -98,7 +98,7 @@ TEST(MatrixTest, SeesAWindowThatIsNeverClosed) {
   }
 }
 
-TEST(MatrixTest, SeesBothInModeKeys) {
+TEST(KeysMatrixTest, SeesBoth) {
   if (!MachineHasKeys()) GTEST_SKIP() << "this machine has no memory protection keys";
   for (const char* test : {"keys.mov/undo_log/main_thread", "keys.getrandom/undo_log/main_thread"}) {
     EXPECT_EQ(RunRow(FindRow(test)).verdict, Verdict::kStopped) << test;

@@ -54,19 +54,19 @@ class JudgedFile {
   JudgedFile& operator=(const JudgedFile&) = delete;
 
   const std::string& path() const { return path_; }
-  void Snapshot() { before_ = Content(); }
+  void Snapshot() { before_size_ = Read(before_); }
   // Bytes that differ from the last snapshot; a byte that is no longer there counts.
   uint64_t Changed() const {
-    const std::string now = Content();
-    uint64_t changed = before_.size() > now.size() ? before_.size() - now.size() : 0;
-    if (now == before_) return 0;
-    for (size_t i = 0; i < std::min(now.size(), before_.size()); ++i) changed += now[i] != before_[i];
+    const size_t size = Read(now_), common = std::min(size, before_size_);
+    uint64_t changed = before_size_ - common;
+    if (memcmp(now_, before_, common) == 0) return changed;
+    for (size_t i = 0; i < common; ++i) changed += now_[i] != before_[i];
     return changed;
   }
+  // After Changed.
   void Restore() const {
-    const std::string now = Content();
-    for (size_t i = 0; i < std::min(now.size(), before_.size()); i += kPageSize) {
-      if (memcmp(&now[i], &before_[i], kPageSize) != 0) Write(i, &before_[i], kPageSize);
+    for (size_t i = 0; i < before_size_; i += kPageSize) {
+      if (memcmp(now_ + i, before_ + i, kPageSize) != 0) Write(i, before_ + i, kPageSize);
     }
   }
   void Write(uint64_t offset, const void* data, size_t size) const {
@@ -74,15 +74,22 @@ class JudgedFile {
   }
 
  private:
-  std::string Content() const {
-    std::string bytes(RowOptions().size, '\0');
-    const ssize_t size = pread(fd_.get(), bytes.data(), bytes.size(), 0);
-    bytes.resize(size > 0 ? static_cast<size_t>(size) : 0);
-    return bytes;
+  size_t Read(char* to) const {
+    const ssize_t size = pread(fd_.get(), to, RowOptions().size, 0);
+    return size > 0 ? static_cast<size_t>(size) : 0;
   }
+  // Shared, so that a fork neither copies it nor makes this process copy it: in an emulated machine that counts.
+  static char* Buffer() {
+    void* memory = mmap(nullptr, RowOptions().size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    LIGHTNING_ASSERT(memory != MAP_FAILED);
+    return static_cast<char*>(memory);
+  }
+
   const std::string path_;
   ScopedFd fd_;
-  std::string before_;
+  static inline char* const before_ = Buffer();
+  static inline char* const now_ = Buffer();
+  size_t before_size_ = 0;
 };
 
 // What became of the row's process, and what the judge saw.

@@ -302,17 +302,23 @@ void AddLeaks(Maker& make) {
 // everything else.
 bool IsSample(const Row& row) {
   if (row.mode != kKeys) return true;
+  const auto among = [](const std::string& name, std::initializer_list<const char*> names) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  if (row.family == "Stores of every kind")
+    return among(row.route, {"mov", "xchg", "lock_cmpxchg16b", "movntdq", "push", "rep_movsb", "xsave"});
+  if (row.family == "Whatever a store may hit")
+    return row.route == "mov" && among(row.target, {"superblock", "index", "unsealed_of_another", "sealed_object",
+                                                    "sealed_object_view", "guard_below"});
+  if (row.family == "Changes to the mappings")
+    return among(row.context, {"mmap_over_it", "mremap_move", "pkey_mprotect_to_key_0", "mprotect_exec_and_back",
+                               "remap_file_pages"});
+  if (row.family == "With seals and hardening")
+    return among(row.context, {"pkey_mprotect_to_key_0_sealed", "pkey_mprotect_to_key_0_hardened"});
   if (row.route == "mov") return row.context != "exec";
-  constexpr const char* kRoutes[] = {"xchg",           "lock_cmpxchg16b",
-                                     "movntdq",        "push",
-                                     "rep_movsb",      "xsave",
-                                     "read",           "getrandom",
-                                     "futex_wake_op",  "vdso_clock_gettime",
-                                     "libaio",         "robust_list",
-                                     "signal_frame",   "ptrace_poke",
-                                     "pwrite_to_file", "io_uring_inline"};
-  return row.target == (row.route == "signal_frame" ? "free_heap" : "undo_log") &&
-         std::find(std::begin(kRoutes), std::end(kRoutes), row.route) != std::end(kRoutes);
+  return among(row.route, {"read", "getrandom", "futex_wake_op", "vdso_clock_gettime", "io_uring_inline", "robust_list",
+                           "signal_frame", "ptrace_poke"}) &&
+         among(row.target, {"undo_log", "free_heap"});
 }
 
 std::string NoteOnEmulation(const Row& row) {
@@ -356,10 +362,10 @@ const std::vector<Row>& Matrix() {
     AddLeaks(make);
     AddExtras(make);
     for (Row& row : all) {
-      row.sample = IsSample(row);
       constexpr const char* kSuffixes[] = {"", "_sealed", "_hardened"};
       row.emulated = NoteOnEmulation(row);
       row.context += kSuffixes[static_cast<int>(row.extra)];
+      row.sample = IsSample(row);
     }
     return all;
   }();
