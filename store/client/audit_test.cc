@@ -189,8 +189,11 @@ TEST_P(AuditTest, AControlMappingThatAChildWouldInheritIsFound) {
       Is(Breach::kInherited));
 }
 
-TEST_P(AuditTest, ALostKeyIsFound) {
-  if (GetParam() != Isolation::kKeys) return;  // the others have none to lose
+// Where there is a key to lose.
+class KeysAuditTest : public AuditTest {};
+INSTANTIATE_TEST_SUITE_P(Keys, KeysAuditTest, testing::Values(Isolation::kKeys));
+
+TEST_P(KeysAuditTest, ALostKeyIsFound) {
   constexpr int kWrite = PROT_READ | PROT_WRITE;
   EXPECT_EQ(FoundAfter(
                 [&](Client& client) { return pkey_mprotect(At(PlacesOf(client).control), kPageSize, kWrite, 0) == 0; }),

@@ -177,8 +177,11 @@ TEST_P(HardenTest, TheSystemCallFilterStopsWhatLandsWithoutIt) {
   }
 }
 
-TEST_P(HardenTest, TheSystemCallFilterKeepsTheKey) {
-  if (GetParam() != Isolation::kKeys) return;  // the others have none
+// Where there is a key to keep.
+class KeysHardenTest : public HardenTest {};
+INSTANTIATE_TEST_SUITE_P(Keys, KeysHardenTest, testing::Values(Isolation::kKeys));
+
+TEST_P(KeysHardenTest, TheSystemCallFilterKeepsTheKey) {
   const HardenOptions harden{.system_calls = true, .files = false};
   const Attack to_key_0{"PkeyMprotect", [](const Target& t) {
                           return pkey_mprotect(t.control + kSize - kPageSize, kPageSize, kWrite, 0) == 0;
