@@ -111,9 +111,9 @@ class Auditor {
       if (!entry.writable || !entry.shared || entry.device != device_ || entry.inode != inode_ || inode_ == 0) continue;
       if (Contains(gate.view, entry)) continue;  // a finding already
       const bool ours = std::any_of(gates_.begin(), gates_.end(), [&](const Mappings& other) {
-        return Contains(other.reserved, entry) ||
-               std::any_of(other.exposed.begin(), other.exposed.end(),
-                           [&](const Range& range) { return Contains(range, entry); });
+        const auto contains = [&](const Range& range) { return Contains(range, entry); };
+        return contains(other.reserved) || std::any_of(other.exposed.begin(), other.exposed.end(), contains) ||
+               std::any_of(other.moving.begin(), other.moving.end(), contains);
       });
       if (!ours) Add(Breach::kAlias, entry.begin, entry.end);
     }

@@ -185,7 +185,10 @@ Result<std::span<std::byte>> Gate::Expose(uint64_t offset, uint64_t size) {
                              reinterpret_cast<uint64_t>(exposed.data())) != -1 &&
                     (mode_ == Isolation::kKeys ? GateProtectWithKey(exposed.data(), size, PROT_READ | PROT_WRITE, 0)
                                                : GateProtect(exposed.data(), size, PROT_READ | PROT_WRITE)) == 0;
-  if (done) return exposed;
+  if (done) {
+    SettleExposed(exposed, true);
+    return exposed;
+  }
   const Status status = MapError();
   Unexpose(exposed);
   return status;
@@ -193,6 +196,7 @@ Result<std::span<std::byte>> Gate::Expose(uint64_t offset, uint64_t size) {
 
 void Gate::Unexpose(std::span<std::byte> exposed) {
   if (mode_ == Isolation::kNone || exposed.empty()) return;
+  SettleExposed(exposed, false);
   if (GateUnmap(exposed.data() - kExposedGuard, exposed.size() + 2 * kExposedGuard) != 0)
     Fail("an exposed object could not be unmapped");
   ForgetExposed(exposed);

@@ -76,6 +76,7 @@ class Gate {
     Range reserved;         // the control mapping with its guard regions
     Range control, view, spare;
     std::vector<Range> exposed;  // without their guard regions
+    std::vector<Range> moving;   // those that are being made or taken back: nothing can be said about them
     uint64_t windows = 0;
   };
   // Calls `use` with the mappings of every gate of this process over a file. None comes or goes meanwhile.
@@ -124,8 +125,9 @@ class Gate {
   void Complete();
   bool StartLeaving();  // whether the addresses have to stay reserved
   void Unregister();
-  void NoteExposed(std::span<std::byte> exposed);
-  void ForgetExposed(std::span<std::byte> exposed);
+  void NoteExposed(std::span<std::byte> pages);
+  void SettleExposed(std::span<std::byte> pages, bool settled);
+  void ForgetExposed(std::span<std::byte> pages);
   Mappings Describe() const;
 
   struct PageRange {
@@ -145,7 +147,11 @@ class Gate {
   bool complete_ = false;
   pid_t process_ = 0;
   std::atomic<uint64_t> windows_{0};  // opened and closed; written by the one thread that has the window
-  std::vector<std::span<std::byte>> exposed_;
+  struct Exposed {
+    std::span<std::byte> pages;
+    bool settled;  // false: being mapped or unmapped
+  };
+  std::vector<Exposed> exposed_;
   ProcessKey key_;
   std::vector<PageRange> touched_;  // used by the one thread that has the window open
 };

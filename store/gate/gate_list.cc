@@ -46,7 +46,8 @@ Gate::Mappings Gate::Describe() const {
   all.mode = mode_;
   all.reserved = RangeOf(base() - guard_, size_ + 2 * guard_);
   all.control = RangeOf(base(), size_);
-  for (const std::span<std::byte> exposed : exposed_) all.exposed.push_back(RangeOf(exposed.data(), exposed.size()));
+  for (const Exposed& exposed : exposed_)
+    (exposed.settled ? all.exposed : all.moving).push_back(RangeOf(exposed.pages.data(), exposed.pages.size()));
   all.complete = complete_ && process_ == getpid();
   if (!complete_) return all;
   all.key = key_.value();
@@ -79,14 +80,22 @@ void Gate::Unregister() {
   if (sealed_) List::Get().left.push_back(Describe());
 }
 
-void Gate::NoteExposed(std::span<std::byte> exposed) {
+void Gate::NoteExposed(std::span<std::byte> pages) {
   const std::lock_guard lock(List::Get().mutex);
-  exposed_.push_back(exposed);
+  exposed_.push_back({pages, false});
 }
 
-void Gate::ForgetExposed(std::span<std::byte> exposed) {
+void Gate::SettleExposed(std::span<std::byte> pages, bool settled) {
   const std::lock_guard lock(List::Get().mutex);
-  const auto same = [&](const std::span<std::byte>& other) { return other.data() == exposed.data(); };
+  for (Exposed& exposed : exposed_) {
+    if (exposed.pages.data() == pages.data()) exposed.settled = settled;
+  }
+}
+
+void Gate::ForgetExposed(std::span<std::byte> pages) {
+  const std::lock_guard lock(List::Get().mutex);
+  // The oldest of the same place: it may have been given to another one already.
+  const auto same = [&](const Exposed& exposed) { return exposed.pages.data() == pages.data() && !exposed.settled; };
   const auto found = std::find_if(exposed_.begin(), exposed_.end(), same);
   if (found != exposed_.end()) exposed_.erase(found);
 }
