@@ -70,7 +70,9 @@ std::string ByReason(Expectation expectation, size_t most) {
   std::string text = "| routes | modes | why |\n|---|---|---|\n";
   for (const std::string& why : order) {
     std::vector<std::pair<std::vector<std::string>, std::vector<std::string>>> lines;  // routes, modes
-    for (const auto& [mode, names] : reasons[why]) {
+    for (const auto& found : reasons[why]) {
+      const Isolation mode = found.first;
+      const std::vector<std::string>& names = found.second;
       auto line = std::find_if(lines.begin(), lines.end(), [&](const auto& other) { return other.first == names; });
       if (line == lines.end()) line = lines.insert(lines.end(), {names, {}});
       line->second.push_back(Code(IsolationName(mode)));
