@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 
+#include "pkeys_tests/isolation_fixture.h"
 #include "store/gate/process_key.h"
 
 namespace lightning::pkeys {
@@ -26,8 +27,7 @@ class FireTest : public testing::TestWithParam<Isolation> {
     return WindowsUnderFire({.isolation = GetParam(), .windows = windows, .planted = planted});
   }
 };
-INSTANTIATE_TEST_SUITE_P(Modes, FireTest,
-                         testing::Values(Isolation::kKeys, Isolation::kMprotect, Isolation::kHidden, Isolation::kNone),
+INSTANTIATE_TEST_SUITE_P(Modes, FireTest, testing::ValuesIn(ModesToRun()),
                          [](const auto& mode) { return IsolationName(mode.param); });
 
 TEST_P(FireTest, NoWindowLeaksNoRightIsWrongAndNoWriteIsLost) {

@@ -200,6 +200,8 @@ void Arena::Operate() {
   report_.operated = client_->Put("next", "operation").ok();
 }
 
+void Arena::Put(Bytes value) { static_cast<void>(client_->Put("put", value).ok()); }
+
 void Arena::Use(bool well) {
   if (well) LIGHTNING_ASSERT(client_->Put("used", "before").ok());
   if (!well) LIGHTNING_ASSERT(client_->Delete("absent").code() == Code::kNotFound);

@@ -61,6 +61,7 @@ class Arena {
 
   // The next operation of the store in this thread.
   void Operate();
+  void Put(Bytes value);
   // Uses the store and has the judge look anew, as part of a context.
   void Use(bool well);
   // Runs on a thread that is older than the key.

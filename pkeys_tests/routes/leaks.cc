@@ -206,7 +206,18 @@ void LongjmpOutOfHandlerInWindow(Arena& arena, const Deed& deed, bool control) {
   deed();
 }
 
+// A put of bytes that cannot be read, in a program whose handler of SIGSEGV leaves by longjmp: a whole operation is left
+// half done, in the midst of its window.
+void LongjmpOutOfOperation(Arena& arena, const Deed& deed, bool control) {
+  if (!control) {
+    void* const place = mmap(nullptr, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (!Guarded([&] { arena.Put(Bytes(static_cast<const std::byte*>(place), 64)); }).happened) abort();
+  }
+  deed();
+}
+
 constexpr Context kContexts[] = {
+    {"after_longjmp_out_of_operation", LongjmpOutOfOperation},
     {"after_longjmp_out_of_window", Longjmp},
     {"after_swapcontext_out_of_window", Swapcontext},
     {"coroutine_entered_in_window", CoroutineFromWindow},

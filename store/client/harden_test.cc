@@ -10,8 +10,10 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <functional>
 #include <string>
+#include <thread>
 
 #include "store/client/core.h"
 #include "store/testing/conformance.h"
@@ -196,17 +198,35 @@ TEST_P(KeysHardenTest, TheSystemCallFilterKeepsTheKey) {
 TEST_P(HardenTest, TheSystemCallFilterLetsAllElsePass) {
   const HardenOptions harden{.system_calls = true, .files = false};
   const Attack own{
-      "own mappings", [](const Target& t) {
+      "own mappings", [](const Target&) {
         auto* mine = static_cast<std::byte*>(mmap(nullptr, 4 * kPageSize, kWrite, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
         const bool well = mprotect(mine, kPageSize, PROT_READ) == 0 && MapOver(mine) &&
                           madvise(mine + kPageSize, kPageSize, MADV_DONTNEED) == 0 &&
                           mremap(mine, kPageSize, 2 * kPageSize, MREMAP_MAYMOVE) != MAP_FAILED &&
                           munmap(mine + 2 * kPageSize, kPageSize) == 0;
-        // As long as the filter does not know of it, the end of one beside the view is its own.
-        static_cast<void>(t);
         return well;
       }};
   EXPECT_EQ(Try(own, options_, &harden), kLanded);
+}
+
+TEST_P(HardenTest, TheSystemCallFilterHoldsThreadsThatRunAlready) {
+  for (const bool hardened : {false, true}) {
+    const int status = RunInChild([&] {
+      Result<Client>& client = *new Result<Client>(Store::Open(name_.name(), options_)->Connect());
+      auto* view = const_cast<std::byte*>(ClientCore::Of(*client)->gate().view());
+      std::atomic<bool> go{false};
+      int result = kBroken;
+      std::thread thread([&] {
+        while (!go) std::this_thread::yield();
+        result = munmap(view + kSize - kPageSize, kPageSize) == 0 ? kLanded : kStopped;
+      });
+      const bool well = !hardened || Harden({.system_calls = true, .files = false}).ok();
+      go = true;
+      thread.join();
+      return well ? result : kBroken;
+    });
+    EXPECT_EQ(status, hardened ? kStopped : kLanded);
+  }
 }
 
 TEST_P(HardenTest, AClosedClientsAddressesStayReserved) {

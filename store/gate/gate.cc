@@ -173,6 +173,12 @@ bool Gate::Overlaps(const void* data, size_t size) const {
   return begin < base_address + size_ && begin + size > base_address;
 }
 
+bool Gate::MakeWritable(std::span<std::byte> pages) const {
+  if (mode_ == Isolation::kKeys) return GateProtectWithKey(pages.data(), pages.size(), PROT_READ | PROT_WRITE, 0) == 0;
+  if (mode_ == Isolation::kHidden && spare_ == nullptr) return true;  // as what it was made of is
+  return GateProtect(pages.data(), pages.size(), PROT_READ | PROT_WRITE) == 0;
+}
+
 Result<std::span<std::byte>> Gate::Expose(uint64_t offset, uint64_t size) {
   if (mode_ == Isolation::kNone) return std::span(base() + offset, size);
   std::byte* reserved = Reserve(size + 2 * kExposedGuard, false);
@@ -183,8 +189,7 @@ Result<std::span<std::byte>> Gate::Expose(uint64_t offset, uint64_t size) {
   const std::byte* source = (spare_ != nullptr ? spare_ : base()) + offset;
   const bool done = GateCall(SYS_mremap, source, 0, size, MREMAP_MAYMOVE | MREMAP_FIXED,
                              reinterpret_cast<uint64_t>(exposed.data())) != -1 &&
-                    (mode_ == Isolation::kKeys ? GateProtectWithKey(exposed.data(), size, PROT_READ | PROT_WRITE, 0)
-                                               : GateProtect(exposed.data(), size, PROT_READ | PROT_WRITE)) == 0;
+                    MakeWritable(exposed);
   if (done) {
     SettleExposed(exposed, true);
     return exposed;

@@ -119,6 +119,7 @@ class Gate {
   void Prefault();
   Status Protect();
   Status Seal(int fd);
+  bool MakeWritable(std::span<std::byte> pages) const;
   // The list of gates (gate_list.cc). Another thread's audit takes what is not on it for an alias, so a gate is there
   // before its mappings and after them; it is judged while it is complete.
   void Register();

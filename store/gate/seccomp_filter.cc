@@ -121,7 +121,8 @@ std::vector<sock_filter> SeccompFilter(const std::vector<Gate::Mappings>& gates)
   constexpr uint32_t kX32 = 0x40000000;  // another numbering of the same calls
   p.Jump(BPF_JGE | BPF_K, kX32, 0, 1);
   p.Return(kDeny);
-  for (const uint32_t number : {SYS_process_vm_writev, SYS_ptrace, SYS_userfaultfd}) p.ReturnIf(number, kDeny);
+  for (const uint32_t number : {uint32_t{SYS_process_vm_writev}, uint32_t{SYS_ptrace}, uint32_t{SYS_userfaultfd}})
+    p.ReturnIf(number, kDeny);
   p.Jump(BPF_JEQ | BPF_K, SYS_pkey_free, 0, 8);
   p.AllowTheGate();
   p.Load(LowWord(0));
