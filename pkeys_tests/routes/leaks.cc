@@ -206,8 +206,8 @@ void LongjmpOutOfHandlerInWindow(Arena& arena, const Deed& deed, bool control) {
   deed();
 }
 
-// A put of bytes that cannot be read, in a program whose handler of SIGSEGV leaves by longjmp: a whole operation is left
-// half done, in the midst of its window.
+// A put of bytes that cannot be read, in a program whose handler of SIGSEGV leaves by longjmp: a whole operation is
+// left half done, in the midst of its window.
 void LongjmpOutOfOperation(Arena& arena, const Deed& deed, bool control) {
   if (!control) {
     void* const place = mmap(nullptr, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -286,8 +286,9 @@ void AddLeaks(Maker& make) {
              Found("the next operation in that thread sees the rights at entry, and ends the process"));
     if (name == "after_longjmp_out_of_operation") {
       for (const Isolation mode : {kMprotect, kHidden, kNone})
-        make.Add(mode, FindAct("mov"), "undo_log", context,
-                 Found("the client's next operation in that thread sees that one was left half done, and ends the process"));
+        make.Add(
+            mode, FindAct("mov"), "undo_log", context,
+            Found("the client's next operation in that thread sees that one was left half done, and ends the process"));
       continue;
     }
     // What edits rights means nothing to page permissions.
@@ -298,9 +299,10 @@ void AddLeaks(Maker& make) {
     if (shut) {
       make.Add(kMprotect, FindAct("mov"), "undo_log", context, Stopped(kByPages));
     } else {
-      make.Add(kMprotect, FindAct("mov"), "undo_log", context,
-               Lands("the pages that the window had opened stay so, until the next window closes them; a window that an "
-                     "operation left is found (after_longjmp_out_of_operation), a bare one is not"));
+      make.Add(
+          kMprotect, FindAct("mov"), "undo_log", context,
+          Lands("the pages that the window had opened stay so, until the next window closes them; a window that an "
+                "operation left is found (after_longjmp_out_of_operation), a bare one is not"));
     }
   }
 }
