@@ -50,7 +50,8 @@ Read this first. A name is a route or a context of the tables at the end.
 const char* const kDetectedText = R"(
 ## Detected
 
-What an audit finds was found by calling it; nothing calls it by itself but `Connect`.
+What an audit finds was found by calling it; nothing calls it by itself but `Connect`. What the next operation finds was found
+by one, after the write had landed where it could. [hardening.md](hardening.md) says how a program takes part in it.
 
 )";
 
@@ -67,12 +68,13 @@ const char* const kCostsText = R"(
 | mode | window, opened and closed | get | put of 1 KiB | audit |
 |---|---|---|---|---|
 | `keys` | 31 to 37 ns | as `hidden` | not measured | 294 µs |
-| `mprotect` | 4,476 ns | 41 ns | 22 µs | 342 µs |
-| `hidden` | 3 ns | 41 ns | 265 ns | 340 µs |
-| `none` | 3 ns | 41 ns | 267 ns | 340 µs |
+| `mprotect` | 4.5 µs | 40 ns | 22 µs | 330 µs |
+| `hidden` | 2 ns | 41 ns | 185 ns | 330 µs |
+| `none` | 2 ns | 40 ns | 170 ns | 290 µs |
 
 One client, a segment of 16 MiB, the best of 40 rounds on a virtual machine with two processors (AMD EPYC);
-`ci/isolation --costs` measures it on yours. A `get` opens no window in any mode. The line for `keys` is of another machine:
+`ci/isolation --costs` measures it on yours. With other programs on both processors `mprotect` cost two to three times as
+much; the others did not change. A `get` opens no window in any mode. The line for `keys` is of another machine:
 measured on Cascade Lake, kernel 6.18, with a window as the gate has it (read the rights, write them, compare; to read
 them takes 3.8 ns, to write them 12.5 ns). What seals and hardening cost is in [hardening.md](hardening.md).
 
