@@ -119,6 +119,9 @@ void Free(Arena& arena, const Deed& deed, bool control) {
 void PageOut(Arena& arena, const Deed& deed, bool control) {
   After(arena, deed, control, [](std::byte* at, uint64_t size) { madvise(at, size, MADV_PAGEOUT); });
 }
+void Dofork(Arena& arena, const Deed& deed, bool control) {
+  After(arena, deed, control, [](std::byte* at, uint64_t size) { Must(madvise(at, size, MADV_DOFORK) == 0); });
+}
 void GuardUnmapped(Arena& arena, const Deed& deed, bool control) {
   After(arena, deed, control, [](std::byte* at, uint64_t) { Must(munmap(at - 4096, 4096) == 0); });
 }
@@ -163,6 +166,7 @@ constexpr Context kContexts[] = {
     {"madvise_dontneed", Dontneed, nullptr, true},
     {"madvise_free", Free, nullptr, true},
     {"madvise_pageout", PageOut, nullptr, true},
+    {"madvise_dofork", Dofork, nullptr, true},
     {"guard_unmapped", GuardUnmapped, nullptr, true, false, SEGV_MAPERR},
     {"userfaultfd_copy", Userfaultfd, nullptr, true},
 };

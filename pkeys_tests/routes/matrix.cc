@@ -214,6 +214,7 @@ void AddMappings(Maker& make) {
   const Outcome view = Audited("an audit finds the view writable");
   const Outcome elsewhere = Audited(
       "the segment is unharmed, but the store's own writes go astray from then on: an audit finds the mapping gone");
+  const Outcome inherited = Audited("a forked child would get the control mapping: an audit finds it");
   const Change changes[] = {
       {"mmap_over_it", alias, open},
       {"mmap_anonymous_over_it", elsewhere, elsewhere},
@@ -233,6 +234,7 @@ void AddMappings(Maker& make) {
       {"madvise_dontneed", kept, pages},
       {"madvise_free", kept, pages},
       {"madvise_pageout", kept, pages},
+      {"madvise_dofork", inherited, inherited},
       {"guard_unmapped", Stopped("nothing is mapped there: SEGV_MAPERR"),
        Stopped("nothing is mapped there: SEGV_MAPERR"), "guard_below"},
       {"userfaultfd_copy", Lands("pages that were removed from the file are whoever fills them"),
