@@ -35,7 +35,7 @@ TOP = sorted({folder.split("/")[0] for folder in RANKS})
 LOWEST = {"store/segment", "store/kernel"}
 # Public headers: these two say only words that every layer speaks; the others are the clients' interface.
 PUBLIC = "store/include/lightning/"
-PUBLIC_LOWEST = {"options.h", "status.h"}
+PUBLIC_LOWEST = {"isolation.h", "options.h", "status.h"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]')
 PYTHON_TEST = re.compile(r"(^|/)(test_[^/]*|[^/]*_test)\.py$")
 

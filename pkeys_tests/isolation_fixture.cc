@@ -5,11 +5,17 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 
 #include "store/gate/process_key.h"
 
 namespace lightning::pkeys {
+
+std::vector<Isolation> ModesToRun() {
+  if (std::getenv("LIGHTNING_EMULATED") != nullptr) return {Isolation::kKeys};
+  return {Isolation::kKeys, Isolation::kMprotect, Isolation::kHidden, Isolation::kNone};
+}
 
 void IsolationTest::SetUp() {
   path_ = "/dev/shm/lightning-pkeys." + std::to_string(getpid());

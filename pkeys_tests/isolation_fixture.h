@@ -23,6 +23,9 @@ struct Mapping {
   int key = 0;
 };
 
+// Every mode; in an emulated machine, which is slow, mode keys alone: the others have run natively.
+std::vector<Isolation> ModesToRun();
+
 class IsolationTest : public testing::Test {
  protected:
   explicit IsolationTest(Isolation isolation) : isolation_(isolation) {}

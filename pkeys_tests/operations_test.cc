@@ -118,12 +118,16 @@ TEST_F(KeysOperationsTest, TwoClientsOfAProcessShareTheKeyAndTheLastGivesItBack)
   pkey_free(free_again);
 }
 
-TEST_F(KeysOperationsTest, WhenAllKeysAreTakenConnectingIsRefusedByName) {
+TEST_F(KeysOperationsTest, WhenAllKeysAreTakenKeysAreRefusedByNameAndAutoTakesMprotect) {
   client_->Close();
   std::vector<int> taken;
   for (int next; (next = pkey_alloc(0, 0)) >= 0;) taken.push_back(next);
   EXPECT_GE(taken.size(), 1u);
   EXPECT_EQ(Connect(Isolation::kKeys).code(), Code::kUnsupported);
+  Result<Client> other = Connect(Isolation::kAuto);
+  ASSERT_TRUE(other.ok()) << "what is not asked for by name is no reason to refuse";
+  EXPECT_EQ(other->isolation(), Isolation::kMprotect);
+  EXPECT_TRUE(other->Put("key", "value").ok());
   for (const int one : taken) pkey_free(one);
   EXPECT_TRUE(Connect(Isolation::kKeys).ok());
 }

@@ -150,6 +150,13 @@ def test_stat(tool):
     assert "isolation" in text and tool.segment in text
 
 
+def test_stat_audits_its_own_mappings(tool):
+    tool.create()
+    assert "audit" not in tool.json("stat")
+    assert tool.json("stat", "--audit")["audit"] == {"ok": True, "clients": 1, "findings": []}
+    assert tool.out("stat", "--audit").decode().splitlines()[-1].split() == ["audit", "well"]
+
+
 @pytest.mark.parametrize("mode", ["mprotect", "hidden", "none"])
 def test_isolation_as_asked_for(tool, mode):
     tool.create()

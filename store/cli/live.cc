@@ -23,12 +23,17 @@ constexpr nanoseconds kSlice = std::chrono::milliseconds(50);
 struct ReapArguments {
   double interval = 1;
   bool once = false;
+  bool harden = false;
 };
 
 int RunReap(const Program& program, const ReapArguments& arguments) {
   const nanoseconds interval = Seconds(arguments.interval, "--interval");
   HoldStopSignals();
   Client client = OpenClient(program.common);
+  if (arguments.harden) {
+    const Status hardened = Harden();
+    if (!hardened.ok()) Fail(hardened, Escape(client.path()));
+  }
   do {
     const Result<RecoveryReport> report = client.Recover();
     // A living peer that does not move is no reason for the reaper to leave: the next round may get past it.
@@ -211,6 +216,7 @@ void AddReap(Program& program) {
                                  "lightning-store reap --interval 0.1");
   command->add_option("--interval", arguments->interval, "Seconds between two rounds (default 1)");
   command->add_flag("--once", arguments->once, "One round, then leave");
+  command->add_flag("--harden", arguments->harden, "Forbid this process what could take its isolation away");
   command->callback(
       [&program, arguments] { program.run = [&program, arguments] { return RunReap(program, *arguments); }; });
 }

@@ -56,16 +56,35 @@ int RunCreate(const Program& program, CreateArguments& arguments) {
   return kExitOk;
 }
 
-int RunStat(const Program& program) {
+Json AuditJson(const AuditReport& report) {
+  Json findings = Json::array();
+  for (const Finding& finding : report.findings)
+    findings.push_back({{"breach", BreachName(finding.breach)}, {"message", finding.message}});
+  return {{"ok", report.ok()}, {"clients", report.clients}, {"findings", findings}};
+}
+
+std::string AuditText(const AuditReport& report) {
+  if (report.ok()) return fmt::format("{:<14}well\n", "audit");
+  std::string text;
+  for (const Finding& finding : report.findings) text += fmt::format("{:<14}{}\n", "audit", finding.message);
+  return text;
+}
+
+int RunStat(const Program& program, bool audit) {
+  // With --audit, what is found when attaching is reported like the rest.
+  if (audit) SetBreachHandler({[](Breach, const char*, void*) {}, nullptr});
   Client client = OpenClient(program.common);
   const Result<Stats> stats = client.GetStats();
   if (!stats.ok()) Fail(stats.status(), Escape(client.path()));
+  const AuditReport report = audit ? Audit() : AuditReport();
   if (program.common.json) {
-    PrintJson(StatsJson(*stats, client.path()));
+    Json json = StatsJson(*stats, client.path());
+    if (audit) json["audit"] = AuditJson(report);
+    PrintJson(json);
   } else {
-    Print(StatsText(*stats, client.path()));
+    Print(StatsText(*stats, client.path()) + (audit ? AuditText(report) : ""));
   }
-  return kExitOk;
+  return report.ok() ? kExitOk : kExitFailure;
 }
 
 int RunCheck(const Program& program) {
@@ -117,8 +136,13 @@ void AddCreate(Program& program) {
 }
 
 void AddStat(Program& program) {
-  CLI::App* command = AddCommand(program, "stat", "Show sizes and counts of a segment", "lightning-store stat --json");
-  command->callback([&program] { program.run = [&program] { return RunStat(program); }; });
+  auto audit = std::make_shared<bool>(false);
+  CLI::App* command =
+      AddCommand(program, "stat", "Show sizes and counts of a segment", "lightning-store stat --audit --json");
+  command->add_flag("--audit", *audit,
+                    "Also compare this process's mappings of the segment with what a client makes; exit 1 when they "
+                    "differ, as they may where something is loaded into every program");
+  command->callback([&program, audit] { program.run = [&program, audit] { return RunStat(program, *audit); }; });
 }
 
 void AddCheck(Program& program) {

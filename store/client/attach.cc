@@ -7,6 +7,7 @@
 
 #include "store/client/cleanup.h"
 #include "store/client/core.h"
+#include "store/gate/breach.h"
 #include "store/log/recovery.h"
 
 namespace lightning {
@@ -151,18 +152,25 @@ void ClientCore::Detach() {
   env_.self = kAttacher;
 }
 
+void ClientCore::Leave() {
+  // What an operation has left half done is undone by others once this process has ended.
+  if (!Usable().ok()) return;
+  Detach();
+  delete this;
+}
+
+Status ClientCore::HalfDone() { return ReportBreach(Breach::kReentered); }
+
 void ClientCore::DropReference() {
   if (!env_.kernel->IsSameProcess()) return;  // a child's copy: the parent's slot and pins are not ours
   if (!pins_->DropReference()) return;
-  Detach();
-  delete this;
+  Leave();
 }
 
 void ClientCore::Unpin(uint32_t pin) {
   if (!env_.kernel->IsSameProcess()) return;
   if (!pins_->Unpin(pin)) return;
-  Detach();
-  delete this;
+  Leave();
 }
 
 }  // namespace lightning

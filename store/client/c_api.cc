@@ -39,6 +39,7 @@ static_assert(Same(LIGHTNING_UNSUPPORTED, Code::kUnsupported));
 static_assert(Same(LIGHTNING_FELL_BEHIND, Code::kFellBehind));
 static_assert(Same(LIGHTNING_NO_SEGMENT, Code::kNoSegment));
 static_assert(Same(LIGHTNING_SYSTEM, Code::kSystem));
+static_assert(Same(LIGHTNING_ISOLATION_BROKEN, Code::kIsolationBroken));
 
 static_assert(Same(LIGHTNING_ISOLATION_AUTO, lightning::Isolation::kAuto));
 static_assert(Same(LIGHTNING_ISOLATION_KEYS, lightning::Isolation::kKeys));
@@ -78,6 +79,8 @@ Status ToOptions(const lightning_options* from, lightning::Options* to) {
   to->hash_seed = from->hash_seed;
   to->prefault = from->prefault;
   to->huge_pages = from->huge_pages;
+  to->seal = from->seal;
+  to->audit = from->audit;
   to->lock_timeout = ToTimeout(from->lock_timeout_ns);
   return {};
 }
@@ -130,6 +133,8 @@ lightning_code lightning_options_init(lightning_options* options) {
                 .isolation = static_cast<int32_t>(defaults.isolation),
                 .prefault = defaults.prefault,
                 .huge_pages = defaults.huge_pages,
+                .seal = defaults.seal,
+                .audit = defaults.audit,
                 .lock_timeout_ns = static_cast<uint64_t>(defaults.lock_timeout.count())};
     return Status();
   });

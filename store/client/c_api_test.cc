@@ -358,7 +358,7 @@ TEST_F(CApiTest, NullIsAnErrorAndNeverACrash) {
 }
 
 TEST(CApiCodes, HaveTheNamesOfCpp) {
-  for (int32_t i = -1; i <= LIGHTNING_SYSTEM + 1; ++i) {
+  for (int32_t i = -1; i <= LIGHTNING_ISOLATION_BROKEN + 1; ++i) {
     EXPECT_STREQ(lightning_code_name(i), CodeName(static_cast<Code>(i)));
     EXPECT_STREQ(lightning_code_message(i), CodeMessage(static_cast<Code>(i)));
   }

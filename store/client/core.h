@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -76,8 +77,15 @@ class ClientCore {
   void Unpin(uint32_t pin);
   void ReleaseWriter(Writer& writer);
 
-  // kForked in a child of the process that attached.
-  Status Usable() const { return env_.kernel->IsSameProcess() ? Status() : Status(Code::kForked); }
+  // At the entry of each operation, before it takes its turn. kForked in a child of the process that attached;
+  // kIsolationBroken when this thread is not in a state to enter.
+  Status Usable() const {
+    if (!env_.kernel->IsSameProcess()) return Code::kForked;
+    // Only this thread itself could give the turn back that it waits for.
+    if (turn_of_.load(std::memory_order_relaxed) == &open_windows) [[unlikely]]
+      return HalfDone();
+    return gate_->CheckEntry();
+  }
   Isolation isolation() const { return gate_->mode(); }
   const std::string& path() const { return path_; }
   const Environment& environment() const { return env_; }
@@ -87,13 +95,20 @@ class ClientCore {
   // The turn of one operation that opens a window, with the time it may wait for a living peer.
   class Turn {
    public:
-    explicit Turn(ClientCore& core, Nanoseconds timeout = Nanoseconds{0}) : lock_(core.turns_) {
+    explicit Turn(ClientCore& core, Nanoseconds timeout = Nanoseconds{0}) : core_(core), lock_(core.turns_) {
       core.env_.lock_timeout = timeout.count() > 0 ? timeout : core.lock_timeout_;
+      core.turn_of_.store(&open_windows, std::memory_order_relaxed);
     }
+    ~Turn() { core_.turn_of_.store(nullptr, std::memory_order_relaxed); }
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
 
    private:
+    ClientCore& core_;
     std::lock_guard<SpinLock> lock_;
   };
+
+  static Status HalfDone();
 
   explicit ClientCore(ClientParts parts);
   ~ClientCore();
@@ -104,6 +119,7 @@ class ClientCore {
   Status RecoverBeforeAttach();
   Status MapOwnPage();
   void Detach();
+  void Leave();  // the last reference is gone
 
   // Writing (put.cc, create.cc). All REQUIRE a Turn.
   Status CheckArguments(std::string_view key, uint64_t size, Bytes metadata) const;
@@ -190,7 +206,8 @@ class ClientCore {
   Doorbell* doorbells_ = nullptr;
   std::span<std::byte> exposed_page_, exposed_doorbells_;
   std::unique_ptr<PinTable> pins_;
-  SpinLock turns_;  // operations that open a window take turns
+  SpinLock turns_;                             // operations that open a window take turns
+  std::atomic<const void*> turn_of_{nullptr};  // a thread-local of the thread whose turn it is
   PinnedObjects pinned_;
   uint64_t kept_ = 0;  // retired objects that the last drain had to keep
 };

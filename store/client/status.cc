@@ -68,6 +68,8 @@ constexpr std::array kCodes = {
              "events were overwritten before they were read: list the store again and go on with the next event"},
     CodeText{Code::kNoSegment, "NO_SEGMENT", "nothing is there to open under this name: create it, or check the name"},
     CodeText{Code::kSystem, "SYSTEM", "the operating system refused a call: see its reason, remove that, and retry"},
+    CodeText{Code::kIsolationBroken, "ISOLATION_BROKEN",
+             "what keeps stray writes out of the store is broken in this process: see the detail; nothing was changed"},
 };
 
 // A code is its own index, and the list ends with the last code there is.
@@ -75,7 +77,7 @@ constexpr bool CodesStandInOrder() {
   for (size_t i = 0; i < kCodes.size(); ++i) {
     if (static_cast<size_t>(kCodes[i].code) != i) return false;
   }
-  return kCodes.back().code == Code::kSystem;
+  return kCodes.back().code == Code::kIsolationBroken;
 }
 static_assert(CodesStandInOrder());
 // Two messages spell these limits out.

@@ -13,7 +13,7 @@
 namespace lightning {
 namespace {
 
-constexpr int32_t kLastCode = static_cast<int32_t>(Code::kSystem);
+constexpr int32_t kLastCode = static_cast<int32_t>(Code::kIsolationBroken);
 
 TEST(CodeTest, EachHasAName) {
   std::set<std::string> names;

@@ -10,6 +10,7 @@
 
 #include "store/client/check.h"
 #include "store/client/core.h"
+#include "store/gate/audit.h"
 
 namespace lightning {
 namespace {
@@ -90,6 +91,10 @@ Result<Client> Store::Connect() const {
   if (!opened.ok()) return opened.status();
   Result<std::unique_ptr<Gate>> gate = Gate::Map(opened->fd.get(), opened->geometry, options_);
   if (!gate.ok()) return gate.status();
+  if (options_.audit) {
+    const Status well = AuditAtAttach(**gate);
+    if (!well.ok()) return well;
+  }
   ScopedFd liveness = ReopenReadOnly(opened->fd.get(), path_);
   if (!liveness.ok()) return Status(Code::kSystem, "opening the segment for liveness", errno);
   ClientParts parts;

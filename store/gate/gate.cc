@@ -1,5 +1,6 @@
 #include "store/gate/gate.h"
 
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -8,6 +9,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+
+#include "store/gate/system_call.h"
 
 namespace lightning {
 
@@ -18,7 +21,9 @@ namespace {
 constexpr uint64_t kGuard = uint64_t{1} << 20;
 constexpr uint64_t kWideGuard = uint64_t{1} << 30;  // mode hidden: an overrun has far to go
 
-constexpr int kPopulateRead = 22, kPopulateWrite = 23;  // MADV_POPULATE_*, Linux 5.14, newer than some headers
+// Newer than some headers: MADV_POPULATE_* of Linux 5.14, mseal of Linux 6.10.
+constexpr int kPopulateRead = 22, kPopulateWrite = 23;
+constexpr long kMseal = 462;
 
 uint64_t Random() {
   uint64_t value = 0;
@@ -48,29 +53,35 @@ Isolation DefaultIsolation() {
   return isolation;
 }
 
+Status Gate::ChooseMode(Isolation isolation) {
+  mode_ = isolation == Isolation::kAuto ? DefaultIsolation() : isolation;
+  if (mode_ != Isolation::kKeys) return {};
+  Result<ProcessKey> key = ProcessKey::Acquire();
+  if (key.ok()) {
+    key_ = std::move(*key);
+  } else if (isolation == Isolation::kAuto) {
+    mode_ = Isolation::kMprotect;  // the program has taken all keys for itself
+  } else {
+    return key.status();
+  }
+  return {};
+}
+
 Result<std::unique_ptr<Gate>> Gate::Map(int fd, const Geometry& geometry, const Options& options) {
   std::unique_ptr<Gate> gate(new Gate);
-  gate->mode_ = options.isolation == Isolation::kAuto ? DefaultIsolation() : options.isolation;
   gate->size_ = geometry.size;
-  if (gate->mode_ == Isolation::kKeys) {
-    Result<ProcessKey> key = ProcessKey::Acquire();
-    if (!key.ok()) return key.status();
-    gate->key_ = std::move(*key);
-  }
-  const Status status = gate->MapControl(fd, options.huge_pages);
+  Status status = gate->ChooseMode(options.isolation);
+  if (status.ok()) status = gate->MapControl(fd, options);
   if (!status.ok()) return status;
-  if (options.prefault) gate->Prefault(options);
-  if (gate->mode_ == Isolation::kKeys &&
-      pkey_mprotect(gate->base(), gate->size_, PROT_READ | PROT_WRITE, gate->key_.value()) != 0)
-    return MapError();
-  if (gate->mode_ == Isolation::kMprotect) {
-    if (mprotect(gate->base(), gate->size_, PROT_READ) != 0) return MapError();
-    gate->touched_.reserve(512);
-  }
+  if (options.prefault) gate->Prefault();
+  status = gate->Protect();
+  if (status.ok() && options.seal) status = gate->Seal(fd);
+  if (!status.ok()) return status;
+  gate->Complete();
   return gate;
 }
 
-Status Gate::MapControl(int fd, bool huge_pages) {
+Status Gate::MapControl(int fd, const Options& options) {
   guard_ = mode_ == Isolation::kHidden ? kWideGuard : kGuard;
   // The guard is whole huge pages, so the mapping can be aligned for them.
   std::byte* reserved = Reserve(size_ + 2 * guard_, mode_ == Isolation::kHidden);
@@ -78,8 +89,9 @@ Status Gate::MapControl(int fd, bool huge_pages) {
   std::byte* base = reserved + guard_;
   mask_ = mode_ == Isolation::kHidden ? Random() : 0;
   hidden_base_ = reinterpret_cast<uint64_t>(base) ^ mask_;
+  Register();  // before anything writable is there: another thread's audit would take it for an alias
   if (mmap(base, size_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED) return MapError();
-  if (huge_pages) madvise(base, size_, MADV_HUGEPAGE);
+  if (options.huge_pages) madvise(base, size_, MADV_HUGEPAGE);
   if (mode_ == Isolation::kNone) {
     view_ = base;
     return {};
@@ -88,15 +100,46 @@ Status Gate::MapControl(int fd, bool huge_pages) {
   if (madvise(base, size_, MADV_DONTFORK) != 0) return MapError();
   void* view = mmap(nullptr, size_, PROT_READ, MAP_SHARED, fd, 0);
   if (view == MAP_FAILED) return MapError();
-  if (huge_pages) madvise(view, size_, MADV_HUGEPAGE);
+  if (options.huge_pages) madvise(view, size_, MADV_HUGEPAGE);
   view_ = static_cast<const std::byte*>(view);
   return {};
 }
 
-void Gate::Prefault(const Options&) {
+void Gate::Prefault() {
   // Before the key or the protection is on: the kernel heeds both when it faults pages in. Failure costs only time.
   static_cast<void>(madvise(base(), size_, kPopulateWrite));
   if (view_ != base()) static_cast<void>(madvise(const_cast<std::byte*>(view_), size_, kPopulateRead));
+}
+
+Status Gate::Protect() {
+  if (mode_ == Isolation::kKeys && GateProtectWithKey(base(), size_, PROT_READ | PROT_WRITE, key_.value()) != 0)
+    return MapError();
+  if (mode_ == Isolation::kMprotect) {
+    if (GateProtect(base(), size_, PROT_READ) != 0) return MapError();
+    touched_.reserve(512);
+  }
+  return {};
+}
+
+Status Gate::Seal(int fd) {
+  const auto seal = [](const void* begin, uint64_t size) { return GateCall(kMseal, begin, size, 0) == 0; };
+  // Asked for nothing, it answers whether there is such a call.
+  if (!seal(base(), 0)) return Status(Code::kUnsupported, "this kernel has no mseal", errno);
+  if (mode_ != Isolation::kNone) {
+    // Nothing can be made of a sealed mapping any more, so exposures are made of this one, which nobody can access.
+    void* spare = mmap(nullptr, size_, PROT_NONE, MAP_SHARED, fd, 0);
+    if (spare == MAP_FAILED) return MapError();
+    spare_ = static_cast<std::byte*>(spare);
+    if (madvise(spare, size_, MADV_DONTFORK) != 0) return MapError();
+  }
+  // A named file knows no seals; there this does nothing.
+  static_cast<void>(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW));
+  sealed_ = true;
+  key_.Keep();
+  bool done = seal(base() - guard_, guard_) && seal(base() + size_, guard_);
+  if (mode_ != Isolation::kMprotect) done = done && seal(base(), size_);
+  if (mode_ != Isolation::kNone) done = done && seal(view_, size_);
+  return done ? Status() : Status(Code::kSystem, "mseal of the segment's mappings", errno);
 }
 
 std::unique_ptr<Gate> Gate::OverMemory(std::byte* memory, uint64_t size) {
@@ -109,9 +152,18 @@ std::unique_ptr<Gate> Gate::OverMemory(std::byte* memory, uint64_t size) {
 }
 
 Gate::~Gate() {
-  if (!owns_memory_) return;
-  if (view_ != nullptr && view_ != base()) munmap(const_cast<std::byte*>(view_), size_);
-  if (hidden_base_ != 0) munmap(base() - guard_, size_ + 2 * guard_);
+  if (!owns_memory_ || hidden_base_ == 0) return;
+  const bool keep = StartLeaving();
+  const bool unmap_view = view_ != nullptr && view_ != base();
+  if (keep) {
+    if (unmap_view) GateReserve(view_, size_);
+    GateReserve(base(), size_);
+  } else {
+    if (unmap_view) GateUnmap(view_, size_);
+    GateUnmap(base() - guard_, size_ + 2 * guard_);
+  }
+  if (spare_ != nullptr) GateUnmap(spare_, size_);
+  Unregister();
 }
 
 bool Gate::Overlaps(const void* data, size_t size) const {
@@ -121,24 +173,38 @@ bool Gate::Overlaps(const void* data, size_t size) const {
   return begin < base_address + size_ && begin + size > base_address;
 }
 
+bool Gate::MakeWritable(std::span<std::byte> pages) const {
+  if (mode_ == Isolation::kKeys) return GateProtectWithKey(pages.data(), pages.size(), PROT_READ | PROT_WRITE, 0) == 0;
+  if (mode_ == Isolation::kHidden && spare_ == nullptr) return true;  // as what it was made of is
+  return GateProtect(pages.data(), pages.size(), PROT_READ | PROT_WRITE) == 0;
+}
+
 Result<std::span<std::byte>> Gate::Expose(uint64_t offset, uint64_t size) {
   if (mode_ == Isolation::kNone) return std::span(base() + offset, size);
+  std::byte* reserved = Reserve(size + 2 * kExposedGuard, false);
+  if (reserved == nullptr) return MapError();
+  const std::span<std::byte> exposed(reserved + kExposedGuard, size);
+  NoteExposed(exposed);
   // An old size of zero makes a second mapping of the same shared pages; it needs no descriptor.
-  void* place = mremap(base() + offset, 0, size, MREMAP_MAYMOVE);
-  if (place == MAP_FAILED) return MapError();
-  const int failed = mode_ == Isolation::kKeys ? pkey_mprotect(place, size, PROT_READ | PROT_WRITE, 0)
-                                               : mprotect(place, size, PROT_READ | PROT_WRITE);
-  if (failed != 0) {
-    const Status status = MapError();
-    munmap(place, size);
-    return status;
+  const std::byte* source = (spare_ != nullptr ? spare_ : base()) + offset;
+  const bool done = GateCall(SYS_mremap, source, 0, size, MREMAP_MAYMOVE | MREMAP_FIXED,
+                             reinterpret_cast<uint64_t>(exposed.data())) != -1 &&
+                    MakeWritable(exposed);
+  if (done) {
+    SettleExposed(exposed, true);
+    return exposed;
   }
-  return std::span(static_cast<std::byte*>(place), size);
+  const Status status = MapError();
+  Unexpose(exposed);
+  return status;
 }
 
 void Gate::Unexpose(std::span<std::byte> exposed) {
   if (mode_ == Isolation::kNone || exposed.empty()) return;
-  if (munmap(exposed.data(), exposed.size()) != 0) Fail("an exposed object could not be unmapped");
+  SettleExposed(exposed, false);
+  if (GateUnmap(exposed.data() - kExposedGuard, exposed.size() + 2 * kExposedGuard) != 0)
+    Fail("an exposed object could not be unmapped");
+  ForgetExposed(exposed);
 }
 
 void Gate::Fail(const char* what) {
@@ -158,14 +224,14 @@ void Gate::Touch(uint64_t offset, uint64_t size) {
   for (size_t i = touched_.size(); i-- > 0;) {
     if (touched_[i].begin <= begin && end <= touched_[i].end) return;
   }
-  if (mprotect(base() + begin, end - begin, PROT_READ | PROT_WRITE) != 0)
+  if (GateProtect(base() + begin, end - begin, PROT_READ | PROT_WRITE) != 0)
     Fail("mprotect could not open a page (vm.max_map_count may be too small)");
   touched_.push_back({begin, end});
 }
 
 void Gate::CloseTouched() {
   for (const PageRange& range : touched_) {
-    if (mprotect(base() + range.begin, range.end - range.begin, PROT_READ) != 0)
+    if (GateProtect(base() + range.begin, range.end - range.begin, PROT_READ) != 0)
       Fail("mprotect could not close a page");
   }
   touched_.clear();

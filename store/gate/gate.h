@@ -13,6 +13,9 @@
 // caller's that has not been checked with Overlaps().
 #pragma once
 
+#include <sys/types.h>
+
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -45,16 +48,63 @@ class Gate {
   // Whether the caller's [data, data + size) touches the control mapping, which no operation may read from.
   bool Overlaps(const void* data, size_t size) const;
 
-  // A writable mapping of some whole pages outside the gate's protection, until Unexpose. Not inside a window.
+  // A writable mapping of some whole pages outside the gate's protection, until Unexpose, between guard regions. Not
+  // inside a window.
   Result<std::span<std::byte>> Expose(uint64_t offset, uint64_t size);
   void Unexpose(std::span<std::byte> exposed);
 
-  // What a signal handler, a leaked window or a failed mprotect leads to: a message and abort.
+  // At the entry of an operation, before it takes anything: whether this thread's rights are as they have to be. What a
+  // window that was left open, or a signal handler that interrupted one, leads to: kIsolationBroken, or the end.
+  Status CheckEntry() const {
+    if (mode_ != Isolation::kKeys) return {};
+    return EntryIsWell() ? Status() : BadEntry();
+  }
+  // Odd while a window is open. For whoever watches windows: an audit, a tracer.
+  const std::atomic<uint64_t>& windows() const { return windows_; }
+
+  // Where a gate's mappings are and how they have to be, for an audit and for hardening.
+  struct Mappings {
+    struct Range {
+      uint64_t begin = 0, end = 0;
+      bool Contains(uint64_t from, uint64_t to) const { return begin <= from && to <= end; }
+      bool Touches(uint64_t from, uint64_t to) const { return begin < to && from < end; }
+    };
+    const Gate* gate = nullptr;
+    Isolation mode = Isolation::kNone;
+    int key = -1;
+    bool complete = false;  // false: being made or taken down, or another process's
+    Range reserved;         // the control mapping with its guard regions
+    Range control, view, spare;
+    std::vector<Range> exposed;  // without their guard regions
+    std::vector<Range> moving;   // those that are being made or taken back: nothing can be said about them
+    uint64_t windows = 0;
+  };
+  // Calls `use` with the mappings of every gate of this process over a file. None comes or goes meanwhile.
+  template <typename Use>
+  static void WithAll(Use use) {
+    const All all;
+    use(all.mappings());
+  }
+  static constexpr uint64_t kExposedGuard = uint64_t{64} << 10;  // bytes on each side of exposed pages
+  // From now on, every gate that there is leaves its addresses reserved when it goes: a filter names them.
+  static void KeepAddresses();
+
+  // What a failed mprotect leads to, and a breach without a handler: a message and abort.
   [[noreturn]] static void Fail(const char* what);
 
  private:
   friend class Window;
   Gate() = default;
+  // Holds the list of gates still.
+  class All {
+   public:
+    All();
+    ~All();
+    const std::vector<Mappings>& mappings() const { return mappings_; }
+
+   private:
+    std::vector<Mappings> mappings_;
+  };
 
   std::byte* base() const { return reinterpret_cast<std::byte*>(hidden_base_ ^ mask_); }
   void Open();
@@ -62,8 +112,24 @@ class Gate {
   // Mode mprotect: makes the pages of [offset, offset + size) writable until Close.
   void Touch(uint64_t offset, uint64_t size);
   void CloseTouched();
-  Status MapControl(int fd, bool huge_pages);
-  void Prefault(const Options& options);
+  bool EntryIsWell() const;
+  Status BadEntry() const;
+  Status ChooseMode(Isolation isolation);
+  Status MapControl(int fd, const Options& options);
+  void Prefault();
+  Status Protect();
+  Status Seal(int fd);
+  bool MakeWritable(std::span<std::byte> pages) const;
+  // The list of gates (gate_list.cc). Another thread's audit takes what is not on it for an alias, so a gate is there
+  // before its mappings and after them; it is judged while it is complete.
+  void Register();
+  void Complete();
+  bool StartLeaving();  // whether the addresses have to stay reserved
+  void Unregister();
+  void NoteExposed(std::span<std::byte> pages);
+  void SettleExposed(std::span<std::byte> pages, bool settled);
+  void ForgetExposed(std::span<std::byte> pages);
+  Mappings Describe() const;
 
   struct PageRange {
     uint64_t begin, end;  // byte offsets
@@ -76,6 +142,17 @@ class Gate {
   uint64_t hidden_base_ = 0;  // address of the control mapping, xor mask_: in mode hidden no pointer to it is kept
   uint64_t mask_ = 0;
   const std::byte* view_ = nullptr;
+  std::byte* spare_ = nullptr;  // where the rest is sealed: a mapping without access, of which exposures are made
+  bool sealed_ = false;
+  bool keep_addresses_ = false;
+  bool complete_ = false;
+  pid_t process_ = 0;
+  std::atomic<uint64_t> windows_{0};  // opened and closed; written by the one thread that has the window
+  struct Exposed {
+    std::span<std::byte> pages;
+    bool settled;  // false: being mapped or unmapped
+  };
+  std::vector<Exposed> exposed_;
   ProcessKey key_;
   std::vector<PageRange> touched_;  // used by the one thread that has the window open
 };
@@ -165,7 +242,10 @@ class Window {
 // Nesting of windows in this thread: tells a handler that interrupted a window from a thread older than the key.
 extern thread_local uint32_t open_windows __attribute__((tls_model("initial-exec")));
 
+inline bool Gate::EntryIsWell() const { return open_windows == 0 && (pkru::Read() >> (2 * key_.value()) & 1) != 0; }
+
 inline void Gate::Open() {
+  windows_.store(windows_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   if (mode_ != Isolation::kKeys) return;
   if (open_windows != 0) Fail("an operation was entered from a signal handler that interrupted another");
   const uint32_t rights = pkru::Open(key_.value());
@@ -180,6 +260,7 @@ inline void Gate::Close() {
   } else if (mode_ == Isolation::kMprotect) {
     CloseTouched();
   }
+  windows_.store(windows_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }
 
 }  // namespace lightning

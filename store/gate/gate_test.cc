@@ -142,6 +142,22 @@ TEST_P(GateTest, GuardRegionsStandOnBothSides) {
   }
 }
 
+TEST_P(GateTest, GuardRegionsStandAroundExposedPages) {
+  Gated gate(GetParam(), 1 << 20);
+  if (GetParam() == Isolation::kNone) GTEST_SKIP() << "mode none exposes nothing: its one mapping is always writable";
+  const Result<std::span<std::byte>> exposed = gate->Expose(gate.geometry().heap, 3 * kPageSize);
+  ASSERT_TRUE(exposed.ok());
+  const auto begin = reinterpret_cast<uint64_t>(exposed->data()), end = begin + exposed->size();
+  for (const Mapping& mapping : test::AllMappings()) {
+    if (!(mapping.readable || mapping.writable) || mapping.begin == begin) continue;
+    EXPECT_TRUE(mapping.end + Gate::kExposedGuard <= begin || mapping.begin >= end + Gate::kExposedGuard)
+        << std::hex << mapping.begin << " is too near to " << begin;
+  }
+  EXPECT_FALSE(StoreLands(begin - 1, std::byte{0}));
+  EXPECT_FALSE(StoreLands(end, std::byte{0}));
+  gate->Unexpose(*exposed);
+}
+
 TEST_P(GateTest, AForkedChildHasNoWritableMapping) {
   Gated gate(GetParam(), 1 << 20);
   const int writable = RunInChild([&] { return test::WritableBytes(gate.fd()) != 0; });

@@ -8,6 +8,8 @@
 #include <mutex>
 #include <utility>
 
+#include "store/gate/system_call.h"
+
 namespace lightning {
 namespace {
 
@@ -50,11 +52,17 @@ ProcessKey& ProcessKey::operator=(ProcessKey&& other) noexcept {
   return *this;
 }
 
+void ProcessKey::Keep() {
+  if (key_ < 0) return;
+  const std::lock_guard lock(mutex);
+  ++references;
+}
+
 ProcessKey::~ProcessKey() {
   if (key_ < 0) return;
   const std::lock_guard lock(mutex);
   if (--references == 0) {
-    pkey_free(shared_key);
+    GateCall(SYS_pkey_free, reinterpret_cast<const void*>(static_cast<uintptr_t>(shared_key)));
     shared_key = -1;
   }
 }

@@ -20,6 +20,8 @@ class ProcessKey {
   ~ProcessKey();
 
   int value() const { return key_; }
+  // The key is never given back: what is tagged with it stays.
+  void Keep();
 
  private:
   int key_ = -1;

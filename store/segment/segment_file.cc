@@ -56,6 +56,13 @@ uint64_t SuperblockChecksum(Superblock superblock) {
   return XXH3_64bits_withSeed(&superblock, sizeof superblock, kMagic) | 1;
 }
 
+// Never as descriptor 0, 1 or 2, which may be free: whatever a program prints would land in the segment.
+ScopedFd Open(const char* path, int flags, mode_t mode = 0) {
+  ScopedFd fd(open(path, flags | O_CLOEXEC, mode));
+  if (!fd.ok() || fd.get() > STDERR_FILENO) return fd;
+  return ScopedFd(fcntl(fd.get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+}
+
 // An unnamed file in the directory of `path` where the file system has those, so that a crash leaves nothing.
 struct Nameless {
   ScopedFd fd;
@@ -64,12 +71,12 @@ struct Nameless {
 Nameless MakeNameless(const std::string& path) {
   const size_t slash = path.rfind('/');
   const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-  ScopedFd fd(open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+  ScopedFd fd = Open(directory.c_str(), O_TMPFILE | O_RDWR, 0600);
   if (fd.ok() || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)) return {std::move(fd), ""};
   char suffix[48];
   snprintf(suffix, sizeof suffix, ".%d.%016llx.new", getpid(), static_cast<unsigned long long>(RandomNonZero()));
   std::string name = path + suffix;
-  ScopedFd named(open(name.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600));
+  ScopedFd named = Open(name.c_str(), O_CREAT | O_EXCL | O_RDWR, 0600);
   return {std::move(named), std::move(name)};
 }
 
@@ -126,7 +133,7 @@ Result<Geometry> CheckSuperblock(const Superblock& superblock, uint64_t file_siz
 }
 
 Result<OpenedSegment> OpenSegmentFile(const std::string& path) {
-  ScopedFd fd(open(path.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC));
+  ScopedFd fd = Open(path.c_str(), O_RDWR | O_NONBLOCK);
   if (!fd.ok()) return FromErrno("opening the segment");
   struct stat info;
   if (fstat(fd.get(), &info) != 0) return FromErrno("looking at the segment");

@@ -64,7 +64,8 @@ typedef enum lightning_code {
   LIGHTNING_UNSUPPORTED = 23,
   LIGHTNING_FELL_BEHIND = 24,
   LIGHTNING_NO_SEGMENT = 25,
-  LIGHTNING_SYSTEM = 26
+  LIGHTNING_SYSTEM = 26,
+  LIGHTNING_ISOLATION_BROKEN = 27
 } lightning_code;
 
 /* A stable short name such as "NOT_FOUND", and a sentence that says what to do. Never NULL. */
@@ -103,6 +104,8 @@ typedef struct lightning_options {
   int32_t isolation;  /* lightning_isolation */
   bool prefault;
   bool huge_pages;
+  bool seal;  /* mseal the mappings: as Options::seal says */
+  bool audit; /* audit the mappings when attaching; true unless changed */
   uint64_t lock_timeout_ns;
 } lightning_options;
 
@@ -241,6 +244,36 @@ typedef struct lightning_recovery_result {
 
 /* Heals whatever dead clients left. `result` is optional. */
 LIGHTNING_API lightning_code lightning_recover(lightning_client* client, lightning_recovery_result* result);
+
+/* As lightning::Breach in isolation.h, which says what each is. */
+typedef enum lightning_breach {
+  LIGHTNING_BREACH_ALIAS = 1,
+  LIGHTNING_BREACH_LOST_KEY = 2,
+  LIGHTNING_BREACH_PERMISSIONS = 3,
+  LIGHTNING_BREACH_MISSING = 4,
+  LIGHTNING_BREACH_GUARD = 5,
+  LIGHTNING_BREACH_INHERITED = 6,
+  LIGHTNING_BREACH_OPEN_RIGHTS = 7,
+  LIGHTNING_BREACH_REENTERED = 8
+} lightning_breach;
+LIGHTNING_API const char* lightning_breach_name(int breach);
+
+typedef struct lightning_audit_result {
+  size_t clients;  /* of this process, whose mappings were looked at */
+  size_t findings; /* 0: all is well */
+} lightning_audit_result;
+
+/* `message` is one line that says what to do, valid during the callback. */
+typedef void (*lightning_breach_callback)(lightning_breach breach, const char* message, void* context);
+/* Compares the mappings of this process with what its clients have made, and changes nothing. LIGHTNING_OK says that
+ * the audit was made; its verdict is in `result`. `callback` (optional) is called for each finding. */
+LIGHTNING_API lightning_code lightning_audit(lightning_breach_callback callback, void* context,
+                                             lightning_audit_result* result);
+/* What this process does when an operation or lightning_open finds isolation broken: calls back, and then returns
+ * LIGHTNING_ISOLATION_BROKEN with nothing changed. NULL, as at the start: a message and abort(). */
+LIGHTNING_API lightning_code lightning_on_breach(lightning_breach_callback callback, void* context);
+/* Forbids this process, for good, what could take the isolation away: as lightning::Harden in isolation.h. */
+LIGHTNING_API lightning_code lightning_harden(bool system_calls, bool files);
 
 typedef enum lightning_event_kind {
   LIGHTNING_EVENT_SEALED = 1,

@@ -42,9 +42,16 @@ struct Options {
   uint64_t hash_seed = 0;  // 0: random
 
   // Attachment: each client chooses its own.
-  Isolation isolation = Isolation::kAuto;                // auto: keys where the machine has them, else mprotect
-  bool prefault = false;                                 // touch every page now rather than at first use
-  bool huge_pages = false;                               // ask for huge pages where the system allows them
+  Isolation isolation = Isolation::kAuto;  // auto: keys where the machine has them, else mprotect
+  bool prefault = false;                   // touch every page now rather than at first use
+  bool huge_pages = false;                 // ask for huge pages where the system allows them
+  // Seals the mappings by mseal (Linux 6.10; else kUnsupported), so that nothing in this process can unmap, replace or
+  // reprotect them; in mode mprotect the control mapping itself cannot be sealed. A memfd is sealed against resizing,
+  // too. For good: a client that closes leaves its mappings, and the protection key, until the process ends.
+  bool seal = false;
+  // Looks for other writable mappings of the segment and for damage to the store's own ones when a client attaches, and
+  // does with a finding as SetBreachHandler (isolation.h) says. Not in mode none.
+  bool audit = true;
   std::chrono::nanoseconds lock_timeout{1'000'000'000};  // longest wait for a living peer that does not move
 };
 

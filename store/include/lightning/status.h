@@ -33,11 +33,12 @@ enum class Code : int32_t {
   kCorrupt = 19,
   kNoPermission = 20,
   kReadOnly = 21,
-  kNoSpace = 22,      // the file system that holds the segment is full
-  kUnsupported = 23,  // this machine or kernel lacks what was asked for
-  kFellBehind = 24,   // a subscriber lost events
-  kNoSegment = 25,    // nothing to open under this name
-  kSystem = 26,       // any other error of the operating system, see sys_errno()
+  kNoSpace = 22,          // the file system that holds the segment is full
+  kUnsupported = 23,      // this machine or kernel lacks what was asked for
+  kFellBehind = 24,       // a subscriber lost events
+  kNoSegment = 25,        // nothing to open under this name
+  kSystem = 26,           // any other error of the operating system, see sys_errno()
+  kIsolationBroken = 27,  // what keeps stray writes out of the store is broken in this process (isolation.h)
 };
 
 // A stable short name such as "NOT_FOUND".

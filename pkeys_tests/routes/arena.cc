@@ -1,0 +1,310 @@
+#include "pkeys_tests/routes/arena.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <condition_variable>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <mutex>
+
+#include "lightning/isolation.h"
+#include "store/gate/pkru.h"
+#include "store/gate/process_key.h"
+#include "store/segment/segment_file.h"
+
+namespace lightning::routes {
+
+// Started before the first client, so before the key.
+class OlderThread {
+ public:
+  OlderThread()
+      : thread_([this] {
+          std::unique_lock lock(mutex_);
+          for (;;) {
+            changed_.wait(lock, [this] { return busy_; });
+            const bool last = !task_;
+            if (!last) task_();
+            busy_ = false;
+            changed_.notify_all();
+            if (last) return;
+          }
+        }) {}
+  ~OlderThread() {
+    Do({});
+    thread_.join();
+  }
+  void Do(std::function<void()> task) {
+    std::unique_lock lock(mutex_);
+    task_ = std::move(task);
+    busy_ = true;
+    changed_.notify_all();
+    changed_.wait(lock, [this] { return !busy_; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::function<void()> task_;
+  bool busy_ = false;
+  std::thread thread_;
+};
+
+std::vector<MappedFile> MappingsOf(const std::string& path) {
+  std::vector<MappedFile> found;
+  std::ifstream smaps("/proc/self/smaps");
+  bool ours = false;
+  for (std::string line; std::getline(smaps, line);) {
+    unsigned long begin, end, offset;
+    char rights[5];
+    if (sscanf(line.c_str(), "%lx-%lx %4s %lx", &begin, &end, rights, &offset) == 4) {
+      ours = line.find(path) != std::string::npos;
+      if (ours) found.push_back({reinterpret_cast<std::byte*>(begin), end - begin, offset, rights[1] == 'w', 0});
+    } else if (ours) {
+      sscanf(line.c_str(), "ProtectionKey: %d", &found.back().key);
+    }
+  }
+  return found;
+}
+
+Arena::Arena(const Row& row, const std::string& path, Weakness weakness, Report& report, int socket, Extra extra)
+    : row_(row), path_(path), weakness_(weakness), extra_(extra), report_(report), judge_(socket) {
+  if (row.mode == Isolation::kKeys && !MachineHasKeys()) Skip("no protection keys in this machine");
+  for (const auto missing : {row.act->missing, row.setting->missing}) {
+    if (missing == nullptr) continue;
+    if (const char* fact = missing()) Skip(fact);
+  }
+  if (row.setting->needs_older_thread) older_ = std::make_unique<OlderThread>();
+  ConnectBoth();
+  CatchFaults();
+  AskForExtra();
+}
+
+Arena::~Arena() = default;
+
+Result<Client> Arena::Connect() {
+  Options options;
+  options.mode = OpenMode::kOpen;
+  options.isolation = row_.mode;
+  options.seal = extra_ == Extra::kSealed;
+  const Result<Store> store = Store::Open(path_, options);
+  LIGHTNING_ASSERT(store.ok());
+  Result<Client> client = store->Connect();
+  if (client.code() == Code::kUnsupported && options.seal) Skip("the kernel has no mseal (Linux 6.10)");
+  LIGHTNING_ASSERT(client.ok());
+  return client;
+}
+
+void Arena::ConnectBoth() {
+  client_ = std::make_unique<Client>(std::move(*Connect()));
+  LIGHTNING_ASSERT(client_->Put("sealed", std::string(4096, 's')).ok());
+  Result<Handle> handle = client_->Get("sealed");
+  LIGHTNING_ASSERT(handle.ok());
+  sealed_ = std::move(*handle);
+  FindControl();
+  // Afterwards, so that the first client's mapping is the only one so far.
+  other_ = std::make_unique<Client>(std::move(*Connect()));
+  Result<Writer> writer = other_->Create("unsealed", 64 * 1024);
+  LIGHTNING_ASSERT(writer.ok());
+  writer_ = std::move(*writer);
+}
+
+void Arena::FindControl() {
+  size_ = geometry().size;
+  Gate::WithAll([&](const std::vector<Gate::Mappings>& all) {
+    for (const Gate::Mappings& mappings : all) {
+      if (mappings.gate != &gate()) continue;
+      control_ = reinterpret_cast<std::byte*>(mappings.control.begin);
+      key_ = mappings.key;
+    }
+  });
+  LIGHTNING_ASSERT(control_ != nullptr && (mode() != Isolation::kKeys || key_ > 0));
+}
+
+void Arena::AskForExtra() {
+  if (extra_ != Extra::kHardened) return;
+  const Status status = Harden();
+  if (status.code() == Code::kUnsupported) Skip(status.ToString().c_str());
+  LIGHTNING_ASSERT(status.ok());
+}
+
+void Arena::CountBreaches(uint64_t* count) {
+  if (row_.detector != Detector::kAudit) return;
+  const AuditReport report = Audit();
+  *count = report.findings.size();
+  if (!report.ok()) snprintf(report_.breach, sizeof report_.breach, "%s", BreachName(report.findings.front().breach));
+}
+
+uint64_t Arena::unsealed_offset() {
+  for (uint32_t i = 1; i <= geometry().objects; ++i) {
+    const Object& object = segment().object(ObjectId{i});
+    if (ObjectHead::Decode(object.head.Load()).state == ObjectState::kUnsealed) return object.payload.Load();
+  }
+  abort();
+}
+
+uint64_t Arena::PeekWord(const std::byte* at) {
+  uint64_t word;
+  memcpy(&word, gate().view() + (at - control_), sizeof word);
+  return word;
+}
+
+std::byte* Arena::Aligned(std::byte* at) const {
+  return reinterpret_cast<std::byte*>(reinterpret_cast<uint64_t>(at) & ~(row_.act->alignment - 1));
+}
+
+void Arena::WithRights(std::byte* at, size_t size, const std::function<void()>& body) {
+  const bool child = !ClientCore::Of(*client_)->environment().kernel->IsSameProcess();
+  if (mode() == Isolation::kKeys && (open_windows != 0 || child)) {
+    const uint32_t before = Rights();
+    SetRights(0);
+    body();
+    SetRights(before);
+    return;
+  }
+  if (child && mode() == Isolation::kMprotect) {
+    const auto page = reinterpret_cast<uint64_t>(at) & ~(kPageSize - 1);
+    mprotect(reinterpret_cast<void*>(page), RoundUp(size, kPageSize) + kPageSize, PROT_READ | PROT_WRITE);
+    body();
+    return;
+  }
+  if (within_rights_) return body();  // an act that takes rights itself, as a control
+  Window window(gate());
+  const auto offset = static_cast<uint64_t>(at - control_);
+  window.Payload(offset, std::min<uint64_t>(size, size_ - offset));
+  within_rights_ = true;
+  body();
+  within_rights_ = false;
+}
+
+void Arena::Cover(Window& window) {
+  const auto offset = static_cast<uint64_t>(Aligned(row_.place->control(*this)) - control_);
+  window.Payload(offset, std::min<uint64_t>(row_.act->size, size_ - offset));
+}
+
+uint32_t Arena::Rights() const { return pkru::Read() >> (2 * key_) & 3; }
+
+void Arena::SetRights(uint32_t rights) {
+  const uint32_t value = (pkru::Read() & ~pkru::Mask(key_)) | rights << (2 * key_);
+  asm volatile("wrpkru" : : "a"(value), "c"(0), "d"(0) : "memory");
+}
+
+void Arena::Operate() {
+  report_.operating = true;
+  report_.operated = client_->Put("next", "operation").ok();
+}
+
+void Arena::Put(Bytes value) { static_cast<void>(client_->Put("put", value).ok()); }
+
+void Arena::Use(bool well) {
+  if (well) LIGHTNING_ASSERT(client_->Put("used", "before").ok());
+  if (!well) LIGHTNING_ASSERT(client_->Delete("absent").code() == Code::kNotFound);
+  judge_.Snapshot();
+}
+
+void Arena::OnOlderThread(const std::function<void()>& body) { older_->Do(body); }
+
+void Arena::Refused(long result) {
+  const int error = result == -1 ? errno : 0;
+  if (report_.controlled) {
+    report_.refused = error != 0;
+    report_.error = error;
+  } else {
+    report_.control_error = error;
+  }
+}
+
+void Arena::HelperEnded(int status) {
+  if (report_.controlled) report_.helper_killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV;
+}
+
+constexpr int kUnmapped = 101, kNoAccess = 102;
+
+void Arena::StoredElsewhere(int exit_status) {
+  report_.attacked = true;
+  if (exit_status == kUnmapped || exit_status == kNoAccess)
+    report_.fault = {true, SIGSEGV, exit_status == kUnmapped ? SEGV_MAPERR : SEGV_ACCERR, -1, 0};
+}
+
+int StoreAfterExec(uint64_t address, const std::string& path, uint64_t offset) {
+  auto* at = reinterpret_cast<volatile uint64_t*>(address);
+  if (address == 0) {
+    const ScopedFd fd(open(path.c_str(), O_RDWR | O_CLOEXEC));
+    void* place = mmap(nullptr, offset + 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+    if (place == MAP_FAILED) return 1;
+    at = reinterpret_cast<volatile uint64_t*>(static_cast<std::byte*>(place) + offset);
+  }
+  CatchFaults();
+  const Fault fault = Guarded([&] { *at = kStray; });
+  if (!fault.happened) return 0;
+  return fault.code == SEGV_MAPERR ? kUnmapped : kNoAccess;
+}
+
+void Arena::Skip(const char* fact) {
+  report_.skipped = true;
+  snprintf(report_.fact, sizeof report_.fact, "%s", fact);
+  _exit(0);
+}
+
+void Arena::Poke(const std::byte* at, uint64_t value) { judge_.Poke(static_cast<uint64_t>(at - control_), value); }
+
+void Arena::Weaken() {
+  if (weakness_ == Weakness::kNoProtection) {
+    if (mode() == Isolation::kKeys) {
+      LIGHTNING_ASSERT(pkey_mprotect(control_, size_, PROT_READ | PROT_WRITE, 0) == 0);
+    } else {
+      LIGHTNING_ASSERT(mprotect(control_, size_, PROT_READ | PROT_WRITE) == 0);
+    }
+  } else if (weakness_ == Weakness::kOpenWindow) {
+    auto* leaked = new Window(gate());  // never closed
+    Cover(*leaked);
+    if (mode() == Isolation::kKeys) open_windows = 0;  // as if its end had been skipped
+  }
+}
+
+void Arena::Control() {
+  judge_.Snapshot();
+  std::byte* const at = Aligned(row_.place->control(*this));
+  row_.setting->run(
+      *this,
+      [&] {
+        WithRights(at, row_.act->size, [&] { report_.control_fault = Guarded([&] { row_.act->run(*this, at); }); });
+      },
+      true);
+  judge_.CompareControl();
+}
+
+void Arena::Attack() {
+  report_.controlled = true;
+  CountBreaches(&report_.breaches_before);
+  Weaken();
+  judge_.Snapshot();
+  std::byte* const at = Aligned(row_.place->attack(*this));
+  row_.setting->run(
+      *this,
+      [&] {
+        report_.target = reinterpret_cast<uint64_t>(at);
+        report_.key = key_;
+        report_.fault = Guarded([&] {
+          if (weakness_ != Weakness::kSilentAct) row_.act->run(*this, at);
+        });
+        report_.attacked = true;
+        judge_.CompareAttack();
+        CountBreaches(&report_.breaches);
+        if (row_.detector == Detector::kNextOperation) Operate();
+      },
+      false);
+}
+
+void Arena::Run(bool control, bool attack) {
+  if (control) Control();
+  if (attack) Attack();
+}
+
+}  // namespace lightning::routes

@@ -1,0 +1,110 @@
+#include "pkeys_tests/routes/document_text.h"
+
+namespace lightning::routes {
+
+const char* const kIntroduction = R"(# What the store withstands
+
+*This page is made from the table in `pkeys_tests/routes/` by `ci/isolation --docs`; a test compares the two. To see what
+your own machine says, run `ci/isolation`: it tries every row below, each judged by a second process that compares the bytes of
+the segment's file, and each beside a control that shows that the same write lands where it is allowed.*
+
+All clients map one segment. A wild pointer, an overrun, a use after free in one of them could therefore spoil the state of
+all. Isolation keeps such accidents in the process where they happen. It is not a defence against a program that wants to do
+harm: that program has the file's name and its user's rights.
+
+Each client maps the segment twice. All reads go through a view that is read-only in every mode but `none`. All writes go
+through a second mapping, which is writable only while a window is open: a few microseconds inside an operation, without any
+system call or code of yours in between. What "only" means is the mode's:
+
+- **`keys`**: the processor checks each access against the rights of the thread (memory protection keys). Nothing else in the
+  process gains anything by a window: no other thread, no signal handler, no system call of another thread. This is the mode
+  to want, and the default where the processor has keys.
+- **`mprotect`**: page permissions. While no window is open a stray write faults as it does in `keys`. While one is, the few
+  pages that the transaction touches are open to every thread of the process. The default where there are no keys.
+- **`hidden`**: the writable mapping stands at a random address between gigabytes without access. Overruns and wild pointers
+  miss it; a write that is aimed at it lands.
+- **`none`**: no protection, only when asked for by name.
+
+`lightning-store stat` says which mode is in force.
+
+**How to decide.** Go through "out of scope" below. If nothing there is an accident that your programs could have, the store
+withstands what they do. Two calls close most of what is left: `lightning::Harden()` after the last `Connect` turns what
+reaches round the mappings (writing to the file, `/proc/self/mem`, `process_vm_writev`, `ptrace`, `mprotect` on the store's
+pages) into an error, and `lightning::Audit()` (in C `lightning_audit()`), now and then, finds a mapping that has lost its
+protection.
+
+**Stopped** means that no byte changed, and that a fault or an error showed it. **Detected** means that the write can land, and
+that the store notices before it goes on: at the next operation of that thread, or in an audit. By default the process
+then ends with a message that says what to look for; a program that has set a handler gets `kIsolationBroken`. **Out of
+scope** means that nothing in the store stops it. Such rows are run as well, and what happened is what this page says.
+
+)";
+
+const char* const kOutOfScopeText = R"(
+## Out of scope
+
+Read this first. A name is a route or a context of the tables at the end.
+
+)";
+
+const char* const kDetectedText = R"(
+## Detected
+
+What an audit finds was found by calling it; nothing calls it by itself but `Connect`. What the next operation finds was found
+by one, after the write had landed where it could. [hardening.md](hardening.md) says how a program takes part in it.
+
+)";
+
+const char* const kStoppedText = R"(
+## Stopped
+
+Some of each kind; all stand at the end.
+
+)";
+
+const char* const kCostsText = R"(
+## What it costs
+
+| mode | window, opened and closed | get | put of 1 KiB | audit |
+|---|---|---|---|---|
+| `keys` | 31 to 37 ns | as `hidden` | not measured | 294 µs |
+| `mprotect` | 4.5 µs | 40 ns | 22 µs | 330 µs |
+| `hidden` | 2 ns | 41 ns | 185 ns | 330 µs |
+| `none` | 2 ns | 40 ns | 170 ns | 290 µs |
+
+One client, a segment of 16 MiB, the best of 40 rounds on a virtual machine with two processors (AMD EPYC);
+`ci/isolation --costs` measures it on yours. With other programs on both processors `mprotect` cost two to three times as
+much; the others did not change. A `get` opens no window in any mode. The line for `keys` is of another machine:
+measured on Cascade Lake, kernel 6.18, with a window as the gate has it (read the rights, write them, compare; to read
+them takes 3.8 ns, to write them 12.5 ns). What seals and hardening cost is in [hardening.md](hardening.md).
+
+)";
+
+const char* const kLanesText = R"(## Hardware and emulation
+
+Rows of mode `keys` run on the hardware where it has protection keys, and else in an emulated machine: QEMU's software
+processor under Linux 6.12, which `ci/isolation` starts by itself. The `lane` of each result says which. The emulation is
+strict where it matters (each load and store is checked against the rights of the thread), but it is not the hardware:
+it shows that the store's use of the keys is right, not that a processor implements them well.
+
+Before the gate was written, most routes were tried by hand on hardware (Cascade Lake, kernel 6.18), against a plain keyed
+mapping: every kind of store, threads, handlers, system calls, changes to mappings and rights. What was stopped there is
+stopped here, and each hole that showed there is a row here. The matrix as a whole has not run on hardware with keys so far.
+
+These rows differ:
+
+)";
+
+const char* const kRowsText = R"(
+How the kernel refuses may differ, too: an `rseq` area in the segment is refused when it is registered (Linux 6.12), or ends
+the thread that registered it (others). Signal frames are written to the segment since Linux 6.12; before, the process dies.
+
+## Every row
+
+The test of a row is `Isolation/MODE.ROUTE/TARGET/CONTEXT`, and `ci/isolation --filter 'MODE.ROUTE/TARGET/CONTEXT'` runs it
+alone. Routes are named for the instruction or call that writes, contexts for who makes it and when. `_sealed` and `_hardened`
+mean that the client was attached with `Options::seal`, or that the process had called `Harden()`.
+
+)";
+
+}  // namespace lightning::routes

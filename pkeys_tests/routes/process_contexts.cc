@@ -1,0 +1,120 @@
+// Children: what fork, vfork and exec take along.
+#include <sched.h>
+#include <spawn.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+#include "pkeys_tests/routes/arena.h"
+
+extern char** environ;
+
+namespace lightning::routes {
+namespace {
+
+using Deed = std::function<void()>;
+
+// Ends as the child did, so that the judge sees it.
+void Await(pid_t child) {
+  int status = 0;
+  if (child < 0 || waitpid(child, &status, 0) != child) abort();
+  if (!WIFSIGNALED(status)) return;
+  signal(WTERMSIG(status), SIG_DFL);
+  raise(WTERMSIG(status));
+}
+// A control needs the mapping that a child does not get.
+void Inherit(Arena& arena, bool yes) {
+  if (arena.mode() == Isolation::kNone) return;
+  if (madvise(arena.control(), arena.size(), yes ? MADV_DOFORK : MADV_DONTFORK) != 0) abort();
+}
+
+void Fork(Arena& arena, const Deed& deed, bool control) {
+  if (control) Inherit(arena, true);
+  const pid_t child = fork();
+  if (child == 0) {
+    deed();
+    _exit(0);
+  }
+  Await(child);
+  if (control) Inherit(arena, false);
+}
+void ForkInWindow(Arena& arena, const Deed& deed, bool control) {
+  if (control) Inherit(arena, true);
+  {
+    Window window(arena.gate());
+    arena.Cover(window);
+    const pid_t child = fork();
+    if (child == 0) {
+      deed();
+      _exit(0);
+    }
+    Await(child);
+  }
+  if (control) Inherit(arena, false);
+}
+void ForkOfFork(Arena& arena, const Deed& deed, bool control) {
+  if (control) Inherit(arena, true);
+  const pid_t child = fork();
+  if (child == 0) {
+    Fork(arena, deed, false);
+    _exit(0);
+  }
+  Await(child);
+  if (control) Inherit(arena, false);
+}
+// A vfork as posix_spawn makes it: the child shares the memory and has a stack of its own.
+void RunVfork(const Deed& deed) {
+  static std::byte stack[256 * 1024];
+  const pid_t child = clone(
+      [](void* argument) {
+        (*static_cast<const Deed*>(argument))();
+        return 0;
+      },
+      stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, const_cast<Deed*>(&deed));
+  Await(child);
+}
+void Vfork(Arena&, const Deed& deed, bool) { RunVfork(deed); }
+void VforkInWindow(Arena& arena, const Deed& deed, bool control) {
+  if (control) return RunVfork(deed);
+  Window window(arena.gate());
+  arena.Cover(window);
+  RunVfork(deed);
+}
+// A new program knows an address and no more. As a control it maps the file itself.
+void Exec(Arena& arena, const Deed& deed, bool control) {
+  static_cast<void>(deed);
+  const std::byte* const at = control ? nullptr : arena.row().place->attack(arena);
+  const auto offset = static_cast<uint64_t>(arena.row().place->control(arena) - arena.control());
+  std::string address = std::to_string(reinterpret_cast<uint64_t>(at)), path = arena.path(),
+              place = std::to_string(offset);
+  char name[] = "isolation-tests", flag[] = "--store-after-exec";
+  char* const arguments[] = {name, flag, address.data(), path.data(), place.data(), nullptr};
+  pid_t child;
+  if (posix_spawn(&child, "/proc/self/exe", nullptr, nullptr, arguments, environ) != 0) abort();
+  int status = 0;
+  if (waitpid(child, &status, 0) != child) abort();
+  // Told by its exit status; 0 means that the store was made.
+  if (!control) arena.StoredElsewhere(WIFEXITED(status) ? WEXITSTATUS(status) : 255);
+}
+
+constexpr Context kContexts[] = {
+    {"fork", Fork, nullptr, false, false, SEGV_MAPERR},
+    {"fork_in_window", ForkInWindow, nullptr, true, false, SEGV_MAPERR},
+    {"fork_of_fork", ForkOfFork, nullptr, false, false, SEGV_MAPERR},
+    {"vfork", Vfork},
+    {"vfork_in_window", VforkInWindow},
+    {"exec", Exec, nullptr, false, false, SEGV_MAPERR},
+};
+
+}  // namespace
+
+std::span<const Context> ProcessContexts() { return kContexts; }
+
+}  // namespace lightning::routes
