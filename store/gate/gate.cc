@@ -14,7 +14,7 @@
 
 namespace lightning {
 
-thread_local uint32_t open_windows __attribute__((tls_model("initial-exec"))) = 0;
+constinit thread_local uint32_t open_windows __attribute__((tls_model("initial-exec"))) = 0;
 
 namespace {
 

@@ -240,7 +240,7 @@ class Window {
 };
 
 // Nesting of windows in this thread: tells a handler that interrupted a window from a thread older than the key.
-extern thread_local uint32_t open_windows __attribute__((tls_model("initial-exec")));
+extern constinit thread_local uint32_t open_windows __attribute__((tls_model("initial-exec")));
 
 inline bool Gate::EntryIsWell() const { return open_windows == 0 && (pkru::Read() >> (2 * key_.value()) & 1) != 0; }
 
