@@ -198,7 +198,7 @@ LIGHTNING_FUZZ(log) {
     Result<Client> client = specimen.Attach();
     if (!client.ok()) return;
     static_cast<void>(client->Recover());
-    client->Put("after", "wards");
+    std::ignore = client->Put("after", "wards");
     static_cast<void>(client->Check());
   });
   return 0;

@@ -65,16 +65,17 @@ std::string LongKey() { return "long-" + std::string(120, 'k'); }
 // What is there before anybody dies. Key "a" is in every script.
 void Prepare(Client& client, uint32_t script) {
   const std::string big(3000, 'v');
-  client.Put("a", "first");
+  std::ignore = client.Put("a", "first");
   if (script == 0) return;
   PutOptions options;
   options.metadata = AsBytes(std::string_view("meta"));
-  client.Put("b", big, options);
-  client.Put(LongKey(), big);
-  client.Put("a", "second");
+  std::ignore = client.Put("b", big, options);
+  std::ignore = client.Put(LongKey(), big);
+  std::ignore = client.Put("a", "second");
   if (script == 1) return;
-  for (int i = 0; i < 12; ++i) client.Put("key-" + std::to_string(i), std::string(static_cast<size_t>(i) * 40, 'x'));
-  for (int i = 0; i < 12; i += 3) client.Delete("key-" + std::to_string(i));
+  for (int i = 0; i < 12; ++i)
+    std::ignore = client.Put("key-" + std::to_string(i), std::string(static_cast<size_t>(i) * 40, 'x'));
+  for (int i = 0; i < 12; i += 3) std::ignore = client.Delete("key-" + std::to_string(i));
 }
 
 // What the last client is at when it dies.
@@ -83,24 +84,24 @@ void Work(Client& client, uint32_t script) {
   Result<Subscription> events = client.Subscribe();
   switch (script) {
     case 0:
-      client.Put("z", "new");
-      client.Delete("a");
+      std::ignore = client.Put("z", "new");
+      std::ignore = client.Delete("a");
       break;
     case 1: {
       Result<Writer> writer = client.Create("open", 500);
-      client.Put("b", "shorter");
+      std::ignore = client.Put("b", "shorter");
       if (writer.ok()) static_cast<void>(writer->Seal());
       break;
     }
     case 2: {
       const BatchItem items[] = {{"a", AsBytes(std::string_view("1")), {}},
                                  {"batch", AsBytes(std::string_view("2")), {}}};
-      client.PutBatch(items);
+      std::ignore = client.PutBatch(items);
       break;
     }
     default:
-      client.Delete(LongKey());
-      client.Evict(2000);
+      std::ignore = client.Delete(LongKey());
+      std::ignore = client.Evict(2000);
   }
 }
 
