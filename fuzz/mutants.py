@@ -11,7 +11,7 @@ TREE = tasks.ROOT / "build" / "fuzz-mutants" / "tree"
 MUTANTS = (
     ("log-after-store", "ops"), ("rollback-forwards", "log"), ("locks-before-commit", "ops"),
     ("log-cleared-before-undo", "ops"), ("block-freed-twice", "ops"), ("credit-lost", "ops"),
-    ("replace-in-two-transactions", "ops"), ("log-count-one-short", "log"), ("locks-of-the-dead-stay", "log"),
+    ("replace-in-two-transactions", "ops"), ("log-count-one-short", "ops"), ("locks-of-the-dead-stay", "log"),
     ("drain-ignores-pins", "ops"),
 )
 

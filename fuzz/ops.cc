@@ -1,8 +1,8 @@
 // ops: the bytes are a plan. Up to three clients do about twenty operations under a schedule of the input's, are
 // killed, stopped and recovered where it says, on the simulation engine. Each answer is compared with what the model
 // allows at that moment; each store to shared state must have its undo entry; at the end the history must be
-// linearizable, the content one that the model allows, and the accounts must balance. One input in eight also looks at
-// one crash state: everybody dead at the store that it names, healed and judged.
+// linearizable, the content one that the model allows, and the accounts must balance. One input in sixteen also looks
+// at one crash state: everybody dead at the store that it names, healed and judged.
 #include <array>
 #include <memory>
 #include <optional>
@@ -59,7 +59,7 @@ class Scene {
     const uint64_t before = simulation_->counts().operations;
     const auto strategy = MakeStrategy(plan_.schedule, static_cast<uint32_t>(plan_.clients.size()), 0);
     std::optional<OneCrash> crash;
-    if ((look & 7) == 7) crash.emplace(1 + (look >> 3) * 7U);
+    if ((look & 15) == 15) crash.emplace(1 + (look >> 4) * 13U);
     const std::string error = simulation_->Run(*strategy, crash ? &*crash : nullptr);
     if (!error.empty()) {
       plan_.schedule.steps = simulation_->TurnsSoFar();

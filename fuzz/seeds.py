@@ -5,14 +5,16 @@ each violation that it can plant. cli: the examples of each command's help. The 
 which begins with nothing.
 """
 
+import os
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 from fuzz import tasks
 
 KEPT = 40  # files of a target, the smallest first: each brings something that those before do not have
-PROGRAM = tasks.ROOT / "build" / "release" / "bin" / "lightning-faults"
+PROGRAM = Path(os.environ.get("LIGHTNING_BIN_DIR", tasks.ROOT / "build" / "release" / "bin")) / "lightning-faults"
 CLI = ("create --size 1M", "put answer 42", "get answer --json", "put k v --metadata m --json", "list --json", "list --long",
        "stat --json", "check --json", "recover --json", "dump --values --json", "delete answer --json", "delete absent",
        "put --batch a=1 b=2 --json", "put k v --if-version 1", "get --key-hex 6b", "get k --metadata", "--help", "put --help",

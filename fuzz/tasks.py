@@ -46,7 +46,7 @@ def say(text):
 
 def environment(extra=""):
     """For a target: leaks are the panics' own, and deep stacks of each allocation take a tenth of the time."""
-    return dict(os.environ, ASAN_OPTIONS="detect_leaks=0:malloc_context_size=8:quarantine_size_mb=8:"
+    return dict(os.environ, ASAN_OPTIONS="detect_leaks=0:malloc_context_size=2:quarantine_size_mb=4:"
                 "allocator_may_return_null=0" + extra, UBSAN_OPTIONS="print_stacktrace=1")
 
 
