@@ -16,11 +16,11 @@ mkdir -p "$work" "$OUT"
 cmake -S "$source" -B "$work" -G Ninja -DCMAKE_BUILD_TYPE=None -DCMAKE_C_COMPILER="$CC" -DCMAKE_CXX_COMPILER="$CXX" \
   -DCMAKE_C_FLAGS="${CFLAGS:-}" -DCMAKE_CXX_FLAGS="${CXXFLAGS:-}" -DLIGHTNING_FUZZ_ENGINE="$LIB_FUZZING_ENGINE" \
   -DLIGHTNING_FUZZ_STATIC="${LIGHTNING_FUZZ_STATIC:-ON}" -DLIGHTNING_BUILD_FUZZ=ON -DLIGHTNING_BUILD_TESTS=OFF \
-  -DLIGHTNING_BUILD_HARNESS=OFF -DLIGHTNING_BUILD_BENCH=OFF ${LIGHTNING_FUZZ_CMAKE:-}
-targets=${LIGHTNING_FUZZ_TARGETS:-ops image log plan history cli capi}
-cmake --build "$work" -j "${JOBS:-$(nproc)}" --target $(printf 'fuzz-%s ' $targets)
+  -DLIGHTNING_BUILD_HARNESS=OFF -DLIGHTNING_BUILD_BENCH=OFF ${LIGHTNING_FUZZ_CMAKE:+"$LIGHTNING_FUZZ_CMAKE"}
+read -ra targets <<<"${LIGHTNING_FUZZ_TARGETS:-ops image log plan history cli capi}"
+cmake --build "$work" -j "${JOBS:-$(nproc)}" --target "${targets[@]/#/fuzz-}"
 
-for target in $targets; do
+for target in "${targets[@]}"; do
   cp "$work/bin/fuzz-$target" "$OUT/"
   zip -q -j -r "$OUT/fuzz-${target}_seed_corpus.zip" "$source/fuzz/corpus/$target" "$source/fuzz/regressions/$target" 2>/dev/null ||
     [ $? -eq 18 ] || echo "no seeds of $target" >&2
