@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "faults/check/every_order.h"
 #include "faults/model/random.h"
 
 namespace lightning::faults {
@@ -37,57 +38,6 @@ Verdict Check(const Operations& operations, uint64_t initial = kAbsent) {
   return checker.CheckRegister(operations, {}, initial);
 }
 constexpr Verdict kOk = Verdict::kOk, kIllegal = Verdict::kIllegal;
-
-// --- The other checker: every order, by the definition and nothing else.
-
-// What is there after the operation, or nothing if it cannot happen so.
-std::optional<uint64_t> Apply(const RegisterOperation& o, uint64_t value) {
-  switch (o.kind) {
-    case Kind::kGet:
-      if (o.Returned() && o.value != value) return {};
-      return value;
-    case Kind::kContains:
-      if (o.Returned() && (o.answer == Answer::kYes) != (value != kAbsent)) return {};
-      return value;
-    case Kind::kPut:
-      return o.value;
-    case Kind::kReplace:
-      if (o.Returned() && (o.answer == Answer::kYes) != (value == o.expected)) return {};
-      return value == o.expected ? o.value : value;
-    case Kind::kDelete:
-      if (o.Returned() && o.answer != Answer::kNone && (o.answer == Answer::kYes) != (value != kAbsent)) return {};
-      return kAbsent;
-  }
-  return {};
-}
-
-bool EveryOrder(const Operations& operations, std::vector<bool>* placed, uint64_t value) {
-  bool left = false;
-  for (size_t i = 0; i < operations.size(); ++i) left = left || (!(*placed)[i] && operations[i].Returned());
-  if (!left) return true;
-  for (size_t i = 0; i < operations.size(); ++i) {
-    if ((*placed)[i]) continue;
-    bool first = true;  // nobody who is not placed had returned before this was called, nor died
-    std::vector<size_t> dropped;
-    for (size_t j = 0; j < operations.size(); ++j) {
-      if (j == i || (*placed)[j] || operations[j].ret >= operations[i].call) continue;
-      if (operations[j].Returned()) first = false;
-      dropped.push_back(j);
-    }
-    const std::optional<uint64_t> next = Apply(operations[i], value);
-    if (!first || !next) continue;
-    std::vector<bool> then = *placed;
-    then[i] = true;
-    for (const size_t j : dropped) then[j] = true;
-    if (EveryOrder(operations, &then, *next)) return true;
-  }
-  return false;
-}
-
-Verdict ByDefinition(const Operations& operations, uint64_t initial) {
-  std::vector<bool> placed(operations.size());
-  return EveryOrder(operations, &placed, initial) ? kOk : kIllegal;
-}
 
 RegisterOperation RandomOperation(Random* random, uint64_t values, bool plain) {
   RegisterOperation o;
@@ -125,7 +75,7 @@ Operations RandomHistory(Random* random, bool legal, uint64_t initial) {
     }
     o.interrupted = random->Percent(interrupted_percent);
     if (o.interrupted && random->Percent(66)) o.ret = kNever;
-    if (!o.interrupted || random->Percent(50)) value = Apply(o, value).value_or(value);
+    if (!o.interrupted || random->Percent(50)) value = ApplyToRegister(o, value).value_or(value);
     operations.push_back(o);
   }
   for (size_t i = operations.size(); i > 1; --i) std::swap(operations[i - 1], operations[random->Below(i)]);
@@ -152,8 +102,8 @@ TEST(LinearizabilityTest, AgreesWithEveryOrderOfSmallHistories) {
     const bool legal = i % 2 == 0;
     const Operations operations = RandomHistory(&random, legal, initial);
     const Verdict verdict = checker.CheckRegister(operations, {}, initial);
-    ASSERT_EQ(verdict, ByDefinition(operations, initial)) << "history " << i << ", initial " << initial << "\n"
-                                                          << Show(operations);
+    ASSERT_EQ(verdict, CheckByEveryOrder(operations, initial)) << "history " << i << ", initial " << initial << "\n"
+                                                               << Show(operations);
     ASSERT_TRUE(verdict == kOk || !legal) << "history " << i;
     Explanation explanation;
     ASSERT_EQ(checker.Explain(operations, {}, initial, &explanation), verdict) << "history " << i;
@@ -253,7 +203,7 @@ Operations HotKey(uint64_t seed, uint64_t count, uint64_t values, uint64_t inter
     now[client] = o.ret;
     const bool interrupted = random.Percent(interrupted_percent);
     if (interrupted) o.ret = kNever;
-    if (!interrupted || random.Percent(50)) value = *Apply(o, value);
+    if (!interrupted || random.Percent(50)) value = *ApplyToRegister(o, value);
     operations.push_back(o);
   }
   return operations;

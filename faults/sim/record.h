@@ -66,6 +66,8 @@ class Record {
  public:
   explicit Record(const Catalogue& catalogue) : catalogue_(catalogue), keys_(catalogue.keys()) {}
   void Clear();
+  // The catalogue names other keys and items now.
+  void CatalogueChanged() { keys_.assign(catalogue_.keys(), {}); }
 
   // A number by which to end it.
   struct Token {

@@ -112,6 +112,11 @@ Simulation::Simulation(const Plan& plan)
   turns_.reserve(1024);
 }
 
+void Simulation::PlanChanged() {
+  catalogue_ = Catalogue(plan_);
+  record_.CatalogueChanged();
+}
+
 Simulation::~Simulation() {
   SetSharedMemoryHooks(nullptr, nullptr);
   for (const auto& runner : runners_) Reset(*runner);

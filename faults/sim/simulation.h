@@ -50,6 +50,11 @@ class Simulation final : private SharedMemoryHooks, private Stage {
   // The plan once, under this strategy. What is wrong, or "". With `observer`, every crash state is shown to it.
   std::string Run(Strategy& strategy, CrashObserver* observer);
 
+  // The plan that this was made with now says something else. REQUIRES: its segment, its schedule's memory and buffer
+  // and its clients' names are the same, and it names no recoverer that it did not name then. For programs that run
+  // many short plans: nothing but the catalogue is made anew.
+  void PlanChanged();
+
   // For tests of the engine itself: this client does that instead of its operations.
   void Replace(uint32_t client, std::function<void()> body) { runners_[client]->body = std::move(body); }
   MemorySegment& memory() { return memory_; }
@@ -171,7 +176,7 @@ class Simulation final : private SharedMemoryHooks, private Stage {
   const Plan& plan_;
   const Options options_;
   const bool buffers_;  // stores wait in their client's buffer
-  const Catalogue catalogue_;
+  Catalogue catalogue_;
   Record record_;
   MemorySegment memory_;
   const WordMap words_;

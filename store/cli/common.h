@@ -51,6 +51,10 @@ struct Program {
   std::function<int()> run;  // the chosen command, set while the arguments are parsed
 };
 
+// Reads the arguments, after which `program.run` is the chosen command. Throws Exit when they are wrong, or when help
+// was asked for and printed. `app` and `program` are fresh, and live as long as each other.
+void Parse(int argc, const char* const* argv, CLI::App& app, Program& program);
+
 // Adds a command: `example` is shown at the end of its help.
 CLI::App* AddCommand(Program& program, const std::string& name, const std::string& description,
                      const std::string& example);

@@ -93,7 +93,9 @@ Status CleanUp(Environment& environment, Window& window, SlotIndex slot, bool di
   Status status = t.Lock(t.slot().lock);
   if (!status.ok()) return status;
   DropPins(window, environment.segment, slot);
+  uint32_t left = environment.segment.geometry().objects;  // a list that leads back into itself is no list
   while (const ObjectId id{Low(t.slot().unsealed_head.Load())}) {
+    LIGHTNING_ASSERT(left-- > 0);
     status = AbortOne(t, id);
     if (!status.ok()) return status;
   }

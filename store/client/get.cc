@@ -70,17 +70,15 @@ Code ClientCore::TryGet(const Key& key, const Bucket& home, uint64_t word, Handl
   handle->pin_ = pin;
   handle->version_ = fields.version;
   handle->size_ = fields.size;
-  handle->data_ = segment.bytes(fields.payload);
   if (fields.metadata_size != 0) {
+    if (!segment.InHeap(fields.metadata(), fields.metadata_size)) return Code::kCorrupt;
     handle->metadata_size_ = fields.metadata_size;
     handle->metadata_ = segment.bytes(fields.metadata());
-    if (!segment.InHeap(fields.metadata(), fields.metadata_size)) return Code::kCorrupt;
   }
-  if (!segment.InHeap(fields.payload, fields.size)) {
-    // Without a byte of its own, an object has no place either.
-    if (fields.size != 0) return Code::kCorrupt;
-    handle->data_ = segment.bytes(segment.geometry().heap);
-  }
+  // Without a byte of its own, an object has no place either.
+  const bool inside = segment.InHeap(fields.payload, fields.size);
+  if (!inside && fields.size != 0) return Code::kCorrupt;
+  handle->data_ = segment.bytes(inside ? fields.payload : segment.geometry().heap);
   NoteUse(*page_, place.object(), Ticks());
   return Code::kOk;
 }

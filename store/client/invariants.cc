@@ -21,14 +21,15 @@ void InvariantChecker::Violate(const char* format, ...) {
 
 void InvariantChecker::Run() {
   const Central& central = segment_.central();
-  if (central.object_unused.Load() > g_.objects || central.block_unused.Load() > g_.blocks ||
-      central.overflow_unused.Load() > g_.overflow_buckets) {
+  // Each is read once: others may raise it meanwhile, and what is sized by it must be of one size.
+  const uint64_t objects = central.object_unused.Load(), blocks = central.block_unused.Load();
+  if (objects > g_.objects || blocks > g_.blocks || central.overflow_unused.Load() > g_.overflow_buckets) {
     Violate("a pool says that it has used more than it has");
     return;
   }
-  objects_.assign(central.object_unused.Load(), Owner::kNobody);
-  block_seen_.assign(central.block_unused.Load(), 0);
-  block_owned_.assign(central.block_unused.Load(), 0);
+  objects_.assign(objects, Owner::kNobody);
+  block_seen_.assign(blocks, 0);
+  block_owned_.assign(blocks, 0);
   CheckLocks();
   CheckBlocks();
   CheckBins();
@@ -172,6 +173,8 @@ void InvariantChecker::CheckEntry(const Bucket& home, uint32_t home_index, const
   const Key key(segment_, name);
   if (&segment_.home(key.hash) != &home || !EntryMatches(entry, key.hash))
     Violate("object %u is listed under a key that is not its own", id.value);
+  // Of a long key, the beginning stands in the record once more, and that is what a lookup compares first.
+  if (!KeyEquals(segment_, object, key)) Violate("object %u has two keys", id.value);
   // An unsealed object has no version yet, but whatever its record held before.
   if (expected == ObjectState::kSealed && fields.version > home.versions.Load())
     Violate("object %u has a version from the future", id.value);

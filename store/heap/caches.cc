@@ -119,6 +119,7 @@ void Caches::GiveId(ObjectId id) {
 
 bool Caches::GiveBlocks(uint32_t limit) {
   const uint64_t count = slot_.block_count.Load();
+  LIGHTNING_ASSERT(count <= kBlockCache);
   const uint64_t give = std::min<uint64_t>(limit, count);
   if (give == 0) return false;
   BlockHeap heap(t_);
@@ -136,6 +137,7 @@ bool Caches::GiveBlocks(uint32_t limit) {
 
 bool Caches::GiveIds(uint32_t limit) {
   const uint64_t count = slot_.id_count.Load();
+  LIGHTNING_ASSERT(count <= kIdCache);
   const uint64_t give = std::min<uint64_t>(limit, count);
   if (give == 0) return false;
   for (uint64_t i = count - give; i < count; ++i) GiveId(ObjectId{Low(slot_.ids[i].Load())});

@@ -17,7 +17,8 @@ Result<uint64_t> DrainList(Transaction& t, const List& list, const PinnedObjects
                            uint32_t keep_locks) {
   const Segment& segment = t.segment();
   uint64_t total = 0, batch_bytes = 0, batch = 0;
-  ObjectId kept;  // the last one left in the list
+  ObjectId kept;                               // the last one left in the list
+  uint32_t left = segment.geometry().objects;  // a list that leads back into itself is no list
   auto commit = [&] {
     t.Set({{list.count, list.count.Load() - batch}, {list.bytes, list.bytes.Load() - batch_bytes}});
     t.Commit(keep_locks);
@@ -25,6 +26,7 @@ Result<uint64_t> DrainList(Transaction& t, const List& list, const PinnedObjects
     batch = batch_bytes = 0;
   };
   for (ObjectId id{Low(list.head.Load())}; id;) {
+    LIGHTNING_ASSERT(left-- > 0);
     const Object& object = segment.object(id);
     const ObjectId next{Low(object.links.Load())};
     if (pinned.Contains(id)) {
@@ -100,7 +102,11 @@ uint64_t Retired::DrainRun(const PinnedObjects& pinned, uint32_t keep_locks, uin
 
 Result<uint64_t> Retired::Drain(const PinnedObjects& pinned, bool to_centre, uint32_t keep_locks) {
   uint64_t bytes = 0;
-  for (uint32_t count = 1; !to_centre && count != 0;) bytes += DrainRun(pinned, keep_locks, &count);
+  uint32_t left = t_.segment().geometry().objects;
+  for (uint32_t count = 1; !to_centre && count != 0; left -= count) {
+    bytes += DrainRun(pinned, keep_locks, &count);
+    LIGHTNING_ASSERT(count <= left);
+  }
   if (empty()) return bytes;
   const Result<uint64_t> rest = DrainSlowly(pinned, to_centre, keep_locks);
   if (!rest.ok()) return rest;
@@ -119,7 +125,9 @@ Result<uint64_t> Retired::DrainOrphans(Transaction& t, const PinnedObjects& pinn
 Status Retired::Orphan(uint32_t keep_locks) {
   const Segment& segment = t_.segment();
   const Central& central = segment.central();
+  uint32_t left = segment.geometry().objects;
   while (const ObjectId id{Low(slot_.retired_head.Load())}) {
+    LIGHTNING_ASSERT(left-- > 0);
     const Status status = t_.Lock(central.lock);
     if (!status.ok()) return status;
     const Object& object = segment.object(id);

@@ -1,0 +1,220 @@
+// image: a segment of arbitrary bytes behind a superblock that may be sound. Everything that reads (check, list, get,
+// stats, the dump of all objects) must come to an end, inside the bytes, without a crash or an assertion. Attaching and
+// recovering may in addition end in the store's own panic, which is how it refuses state that cannot be. On a segment
+// that the check found well nothing may panic, puts and deletes work, and it must still be well afterwards.
+#include <array>
+#include <cstdio>
+
+#include "fuzz/panic.h"
+#include "fuzz/specimen.h"
+#include "fuzz/support.h"
+#include "store/client/core.h"
+#include "store/log/words.h"
+
+namespace lightning::fuzz {
+namespace {
+
+constexpr RecordForm kForm{.header = 4, .record = 12, .least = 1, .most = 40};
+constexpr std::array<std::string_view, 6> kSomeKeys = {"a", "b", "z", "open", "key-1", "batch"};
+
+enum Flags : uint8_t { kRepair = 1, kAllDead = 2, kRaw = 0xF0 };
+
+// One word of one table, by names that stay when sizes change.
+uint64_t PlaceOf(const Geometry& g, uint8_t region, uint8_t index, uint8_t word) {
+  const uint64_t at = uint64_t{word} * 8;
+  switch (region % 13) {
+    case 0:
+      return at % sizeof(Superblock);
+    case 1:
+      return g.central + at + index % 2 * 2048ULL;
+    case 2:
+      return g.SlotOffset(index % g.max_clients) + at % 64;
+    case 3:
+      return g.SlotOffset(index % g.max_clients) + offsetof(Slot, lock) + at;
+    case 4:
+      return g.SlotOffset(index % g.max_clients) + offsetof(Slot, held_count) + at;
+    case 5:
+      return g.buckets + index % (g.home_buckets + g.overflow_buckets) * sizeof(Bucket) + at % sizeof(Bucket);
+    case 6:
+      return g.object_table + index % g.objects * sizeof(Object) + at % sizeof(Object);
+    case 7:
+      return g.block_table + index % g.blocks * sizeof(Block) + at % sizeof(Block);
+    case 8:
+      return g.events + index % g.event_slots * sizeof(EventSlot) + at % sizeof(EventSlot);
+    case 9:
+      return g.ClientPageOffset(index % g.max_clients) + (word % 2 == 0 ? at % 64 : offsetof(ClientPage, pins));
+    case 10:
+      return g.heap + uint64_t{index} * 64 + at % 64;
+    case 11:
+      return g.SlotOffset(index % g.max_clients) + offsetof(Slot, log_count) + at;
+    default:
+      return (uint64_t{index} << 8 | word) * 64;
+  }
+}
+
+uint64_t Changed(uint64_t before, uint8_t kind, uint64_t value) {
+  switch (kind % 8) {
+    case 0:
+      return value;
+    case 1:
+      return before + static_cast<uint64_t>(static_cast<int64_t>(static_cast<int8_t>(value)));
+    case 2:
+      return before ^ uint64_t { 1 } << value % 64;
+    case 3:
+      return value % 48;
+    case 4:
+      return Pack(static_cast<uint32_t>(value >> 8 & 0xFF), static_cast<uint32_t>(value & 0xFF));
+    case 5:
+      return 0;
+    case 6:
+      return ~uint64_t{0} - value % 256;
+    default:
+      return (before & ~uint64_t{0xFFFF'FFFF}) | (value & 0xFFFF'FFFF);
+  }
+}
+
+void Damage(Specimen& specimen, ByteStream& in) {
+  while (in.left() >= kForm.record) {
+    const uint8_t region = in.Byte(), index = in.Byte(), word = in.Byte(), kind = in.Byte();
+    const auto value = in.Number<uint64_t>();
+    const uint64_t at = PlaceOf(specimen.geometry(), region, index, word) / 8 * 8;
+    if (at + 8 > specimen.size()) continue;
+    uint64_t before;
+    memcpy(&before, specimen.data() + at, 8);
+    const uint64_t after = Changed(before, kind, value);
+    memcpy(specimen.data() + at, &after, 8);
+  }
+}
+
+uint64_t Touch(Bytes bytes) {
+  uint64_t sum = 0;
+  for (const std::byte byte : bytes) sum += static_cast<uint64_t>(byte);
+  return sum;
+}
+
+// All that a reader can ask. Where `sane`, each answer must make sense.
+void Read(Client& client, bool sane) {
+  const Result<std::vector<ObjectInfo>> list = client.List();
+  Require(!sane || list.ok(), "a sound segment gives no list");
+  uint64_t sum = 0;
+  if (list.ok()) {
+    for (const ObjectInfo& object : *list) {
+      const Result<Handle> handle = client.Get(object.key);
+      if (sane && !handle.ok()) Fail("a sound segment lists a key that cannot be read: " + handle.status().ToString());
+      if (handle.ok()) sum += Touch(handle->bytes()) + Touch(handle->metadata());
+    }
+  }
+  for (const std::string_view key : kSomeKeys) {
+    const Result<Handle> handle = client.Get(key);
+    if (handle.ok()) sum += Touch(handle->bytes()) + Touch(handle->metadata());
+    static_cast<void>(client.Contains(key));
+  }
+  asm volatile("" : : "r"(sum));  // all bytes were read, whatever the optimiser thinks of it
+}
+
+void Write(Client& client, uint8_t choice) {
+  if ((choice & 1) != 0) std::ignore = client.Put("new", std::string(choice * 7, 'n'));
+  if ((choice & 2) != 0) std::ignore = client.Delete("a");
+  if ((choice & 4) != 0) std::ignore = client.Put("b", "other");
+  if ((choice & 8) != 0) {
+    Result<Writer> writer = client.Create("made", 100);
+    if (writer.ok() && (choice & 16) != 0) static_cast<void>(writer->Seal());
+  }
+  if ((choice & 32) != 0) std::ignore = client.Evict(uint64_t{choice} * 16);
+  if ((choice & 64) != 0) {
+    Result<Subscription> events = client.Subscribe();
+    if (events.ok()) {
+      std::ignore = client.Put("seen", "");
+      static_cast<void>(events->Next({}));
+    }
+  }
+}
+
+// Whether some slot waits for a recovery that needs nobody's death: a reader that meets its lock goes on with it.
+bool HalfRecovered(const Segment& segment) {
+  for (SlotIndex slot = 0; slot < segment.geometry().max_clients; ++slot) {
+    if (SlotState::Decode(segment.slot(slot).state.Load()).life > SlotLife::kActive) return true;
+  }
+  return false;
+}
+
+// Attaching, reading, recovering, and on a sound segment writing. Nobody counts as dead at first: a reader that meets a
+// lock of the dead recovers, and that is no reading.
+void Use(Specimen& specimen, uint8_t choice, bool sane, const char** doing) {
+  const std::vector<bool> dead = specimen.world().dead;
+  specimen.world().dead.assign(dead.size(), false);
+  *doing = "attach";
+  Result<Client> client = specimen.Attach();
+  Require(!sane || client.ok(), "nobody can attach to a sound segment");
+  if (!client.ok()) return;
+  *doing = HalfRecovered(specimen.segment()) ? "recover" : "read";
+  Read(*client, sane);
+  static_cast<void>(client->Check());
+  *doing = "recover";
+  const SlotIndex self = ClientCore::Of(*client)->environment().self;
+  specimen.world().dead = dead;
+  specimen.world().dead[self] = false;
+  // Statistics give back what this client's slot had retired.
+  const Result<Stats> stats = client->GetStats();
+  Require(!sane || stats.ok(), "a sound segment gives no statistics");
+  const Result<RecoveryReport> report = client->Recover();
+  Require(!sane || report.ok(), "a sound segment cannot be recovered");
+  Read(*client, sane);
+  if (sane) {
+    *doing = "write";
+    Write(*client, choice);
+    Read(*client, sane);
+  }
+  *doing = "leave";
+  client->Close();
+}
+
+// What the check says, kept where it outlives the check's own memory.
+struct Finding {
+  bool ok = false, busy = false;
+  char first[200] = "no reason";
+};
+
+Finding Look(Specimen& specimen) {
+  Finding finding;
+  const std::string panic = UntilPanic([&] {
+    const CheckReport report = specimen.Check();
+    finding.ok = report.ok;
+    finding.busy = report.busy;
+    if (!report.violations.empty()) snprintf(finding.first, sizeof finding.first, "%s", report.violations[0].c_str());
+  });
+  if (!panic.empty()) Fail("the check panicked: " + panic);
+  return finding;
+}
+
+}  // namespace
+}  // namespace lightning::fuzz
+
+LIGHTNING_FUZZ(image) {
+  using namespace lightning::fuzz;
+  static Specimen specimen;
+  ByteStream in(data, size);
+  const uint8_t script = in.Byte(), death = in.Byte(), flags = in.Byte(), choice = in.Byte();
+  if ((flags & kRaw) == kRaw) {
+    specimen.LoadNothing();
+    const std::string_view raw = in.Rest();
+    memcpy(specimen.data(), raw.data(), raw.size() < specimen.size() ? raw.size() : specimen.size());
+  } else {
+    specimen.Load(script, death);
+    Damage(specimen, in);
+  }
+  if ((flags & kRepair) != 0) specimen.RepairChecksum();
+  if (!specimen.ReadSuperblock().ok()) return 0;
+  if ((flags & kAllDead) != 0) specimen.world().dead.assign(specimen.world().dead.size(), true);
+  // What is busy or dead needs recovery before anybody can judge it.
+  const bool sane = Look(specimen).ok;
+  const char* doing = "";
+  const std::string panic = UntilPanic([&] { Use(specimen, choice, sane, &doing); });
+  if (!panic.empty() && sane) Fail(std::string("a segment that Check finds well panicked at ") + doing + ": " + panic);
+  if (!panic.empty() && std::string_view(doing) == "read") Fail("a reader panicked: " + panic);
+  if (!sane || !panic.empty()) return 0;
+  const Finding after = Look(specimen);
+  if (!after.ok && !after.busy) Fail(std::string("a sound segment was damaged by its use: ") + after.first);
+  return 0;
+}
+LIGHTNING_FUZZ_RECORDS(lightning::fuzz::kForm)

@@ -1,0 +1,18 @@
+// The store ends its process when what it reads of the segment cannot be (LIGHTNING_ASSERT). That is an answer to a
+// segment of arbitrary bytes, where the header allows it; anywhere else it is a finding. These programs have a Panic of
+// their own, which leaves the operation in place of the process.
+#pragma once
+
+#include <functional>
+#include <string>
+
+namespace lightning::fuzz {
+
+// Runs `body`, whose allocations are given back when the store panics in it: nothing that it made may be used then.
+// The text of the panic, or "". They do not nest.
+std::string UntilPanic(const std::function<void()>& body);
+
+// From inside of `body`: leaves it as a panic does. For a client that is to die in the middle of an operation.
+[[noreturn]] void LeaveBody(const char* why);
+
+}  // namespace lightning::fuzz

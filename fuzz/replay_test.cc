@@ -1,0 +1,70 @@
+// Every file of fuzz/corpus and fuzz/regressions, before the same targets that the fuzzer drives, without one: a
+// regression that ci/fuzz adopted is a test here under its name, and what the corpora reach stays reached.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "fuzz/support.h"
+
+namespace lightning::fuzz {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<fs::path> FilesUnder(const std::string& folder, const std::string& target) {
+  std::vector<fs::path> files;
+  const fs::path root = fs::path(LIGHTNING_SOURCE_DIR) / "fuzz" / folder / target;
+  if (!fs::exists(root)) return files;
+  for (const auto& entry : fs::directory_iterator(root)) {
+    if (entry.is_regular_file()) files.push_back(entry.path());
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+void Replay(Target target, const fs::path& file) {
+  SCOPED_TRACE(file.string());
+  std::ifstream in(file, std::ios::binary);
+  ASSERT_TRUE(in.good());
+  const std::vector<char> bytes{std::istreambuf_iterator<char>(in), {}};
+  // A copy that is exactly as long, which a sanitizer watches.
+  EXPECT_EQ(target(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()), 0);
+}
+
+// Registered by name: Regression.TARGET/NAME and Corpus.TARGET.
+class ReplayTest : public testing::Test {
+ public:
+  ReplayTest(Target target, std::vector<fs::path> files) : target_(target), files_(std::move(files)) {}
+  void TestBody() override {
+    ASSERT_FALSE(files_.empty()) << "a target without a corpus is never replayed";
+    for (const fs::path& file : files_) Replay(target_, file);
+  }
+
+ private:
+  const Target target_;
+  const std::vector<fs::path> files_;
+};
+
+void RegisterAll() {
+  const auto add = [](const char* suite, const std::string& name, Target target, const std::vector<fs::path>& files) {
+    testing::RegisterTest(suite, name.c_str(), nullptr, nullptr, __FILE__, __LINE__,
+                          [=]() -> testing::Test* { return new ReplayTest(target, files); });
+  };
+  for (const auto& [name, target] : Targets()) {
+    add("Corpus", name, target, FilesUnder("corpus", name));
+    for (const fs::path& file : FilesUnder("regressions", name))
+      add("Regression", name + "/" + file.filename().string(), target, {file});
+  }
+}
+
+}  // namespace
+}  // namespace lightning::fuzz
+
+int main(int argc, char** argv) {
+  testing::InitGoogleTest(&argc, argv);
+  lightning::fuzz::RegisterAll();
+  return RUN_ALL_TESTS();
+}

@@ -1,0 +1,53 @@
+// A small segment in memory, in one of many states that clients really left it in, for the fuzzer to damage: what
+// `image` and `log` work on. Every byte beyond its end belongs to the address sanitizer.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "faults/target/world.h"
+#include "lightning/client.h"
+#include "store/client/check.h"
+#include "store/segment/segment.h"
+
+namespace lightning::fuzz {
+
+class Specimen {
+ public:
+  Specimen();
+  ~Specimen();
+  Specimen(const Specimen&) = delete;
+  Specimen& operator=(const Specimen&) = delete;
+
+  // As clients left it: `script` (0 to kScripts - 1) says what they did; the last one died at its store number `death`
+  // of it, or, with zero, lives on without ever coming back to it.
+  static constexpr uint32_t kScripts = 4;
+  void Load(uint32_t script, uint32_t death);
+  void LoadNothing();  // zeroes
+  // Takes the geometry from the superblock: what a client that attaches would. kCorrupt and so on, as it would see it.
+  Status ReadSuperblock();
+  void RepairChecksum();
+
+  std::byte* data() const { return data_; }
+  uint64_t size() const { return size_; }
+  const Geometry& geometry() const { return geometry_; }
+  Segment segment() const { return Segment(data_, geometry_); }
+  faults::World& world() { return *world_; }
+  // The slot of the client that died, if one did.
+  static constexpr SlotIndex kVictim = 1;
+
+  Result<Client> Attach();
+  CheckReport Check();
+
+ private:
+  std::vector<std::byte> Make(uint32_t script, uint32_t death);
+
+  std::byte* data_ = nullptr;
+  uint64_t size_ = 0;
+  Geometry fresh_, geometry_;
+  Options options_;
+  std::shared_ptr<faults::World> world_;
+};
+
+}  // namespace lightning::fuzz

@@ -1,0 +1,169 @@
+"""Building fuzz targets, running one, and what becomes of its artifacts. For ci/fuzz (fuzz/run.py)."""
+
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+FAILURES = ROOT / "lightning-failures" / "fuzz"
+GROWN = ROOT / "build" / "fuzz-corpus"  # corpora that grow from run to run; fuzz/corpus is what the repository keeps
+
+
+class CannotRun(Exception):
+    """This machine lacks something."""
+
+
+class Target(NamedTuple):
+    about: str
+    max_len: int  # bytes of an input
+    options: tuple = ()
+
+
+# Entropic scheduling weighs rare features, which takes longer than an execution of these takes.
+QUICK = ("-entropic=0",)
+TARGETS = {
+    "ops": Target("plans of several clients with kills, on the simulation engine, before the model", 108, QUICK),
+    "image": Target("arbitrary and damaged segments: attach, check, recover, list, get", 484, QUICK),
+    "log": Target("arbitrary undo logs in a sound segment: recovery refuses or heals, byte for byte", 724, QUICK),
+    "plan": Target("the parser of plans", 4096),
+    "history": Target("histories: their parser, and the checker before the checker by definition", 2048, QUICK),
+    # What a command says of wrong usage is no news.
+    "cli": Target("the command line in process; a strict parser reads what --json prints", 1024, ("-close_fd_mask=2",)),
+    "capi": Target("the C API, with handles in wrong states", 200, QUICK),
+}
+STORE_TARGETS = ("cli", "capi")  # those that run the store as it is released
+
+
+def say(text):
+    print(f"== {text}", file=sys.stderr, flush=True)
+
+
+def environment(extra=""):
+    """For a target: leaks are the panics' own, and deep stacks of each allocation take a tenth of the time."""
+    return dict(os.environ, ASAN_OPTIONS="detect_leaks=0:malloc_context_size=2:quarantine_size_mb=4:"
+                "allocator_may_return_null=0" + extra, UBSAN_OPTIONS="print_stacktrace=1")
+
+
+def build(names, preset="fuzz", root=ROOT):
+    """The programs of these targets, in build/PRESET/bin under `root`."""
+    if not shutil.which("clang++"):
+        raise CannotRun("no clang++; ci/setup --with-fuzz installs it")
+    runtime = subprocess.run(["clang++", "-print-resource-dir"], capture_output=True, text=True, check=True)
+    if not list(Path(runtime.stdout.strip()).glob("lib/linux/libclang_rt.fuzzer-x86_64.a")):
+        raise CannotRun("clang has no libFuzzer; ci/setup --with-fuzz installs it")
+    folder = root / "build" / preset
+    folder.mkdir(parents=True, exist_ok=True)
+    environ = dict(os.environ, CCACHE_BASEDIR=str(root), CCACHE_NOHASHDIR="1")
+    configure = ["cmake", "--preset", preset]
+    if shutil.which("ccache"):
+        configure.append("-DCMAKE_CXX_COMPILER_LAUNCHER=ccache")
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for step in (configure, ["cmake", "--build", str(folder), "--target", *(f"fuzz-{name}" for name in names)]):
+            done = subprocess.run(step, cwd=root, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                  text=True, check=False)
+            if done.returncode:
+                print(done.stdout[-6000:], file=sys.stderr)
+                raise SystemExit("ci/fuzz: the build failed")
+
+
+def command(name, root=ROOT):
+    """The program with the limits under which it runs: no execution takes longer or allocates more."""
+    target = TARGETS[name]
+    return [str(root / "build" / "fuzz" / "bin" / f"fuzz-{name}"), "-timeout=10", "-detect_leaks=0", "-rss_limit_mb=2048",
+            "-malloc_limit_mb=256", f"-max_len={target.max_len}", *target.options]
+
+
+def dictionary(name):
+    file = ROOT / "fuzz" / "dictionaries" / f"{name}.dict"
+    return [f"-dict={file}"] if file.exists() else []
+
+
+def corpus(name):
+    """Where new inputs go, and what the repository keeps: its corpus, and what once failed."""
+    grown = GROWN / name
+    grown.mkdir(parents=True, exist_ok=True)
+    kept = [ROOT / "fuzz" / "corpus" / name, ROOT / "fuzz" / "regressions" / name]
+    return [str(grown)] + [str(folder) for folder in kept if folder.is_dir()]
+
+
+def execute(arguments, environ, limit):
+    """Runs it: output, exit status, seconds of processor time, seconds."""
+    began = time.monotonic()
+    with subprocess.Popen(arguments, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          errors="replace") as process:
+        output = process.communicate(timeout=limit)[0]
+    return output, process.returncode, time.monotonic() - began
+
+
+def number(pattern, text):
+    found = re.findall(pattern, text)
+    return int(found[-1]) if found else None
+
+
+def run(name, seconds, seed, root=ROOT, where=None):
+    """Lets a target run for so long. The object that ci/fuzz writes."""
+    folder = where or FAILURES / name
+    folder.mkdir(parents=True, exist_ok=True)
+    before = set(folder.iterdir())
+    arguments = command(name, root) + dictionary(name) + [
+        f"-max_total_time={max(1, round(seconds))}", f"-seed={seed}", f"-artifact_prefix={folder}/",
+        "-print_final_stats=1", "-verbosity=1", *corpus(name)]
+    say(f"{name}: {seconds:.0f} seconds")
+    used = os.times()
+    output, status, wall = execute(arguments, environment(), seconds + 300)
+    spent = os.times()
+    processor = max(spent.children_user + spent.children_system - used.children_user - used.children_system, 1e-3)
+    executions = number(r"stat::number_of_executed_units:\s*(\d+)", output) or number(r"(?m)^#(\d+)\s", output) or 0
+    counted = re.search(r"lightning-fuzz: (\d+) operations in (\d+) executions", output)
+    artifacts = sorted(set(folder.iterdir()) - before)
+    if status and not artifacts:
+        print(output[-6000:], file=sys.stderr)
+        raise SystemExit(f"ci/fuzz: {name} ended with status {status} and left no artifact")
+    result = {"target": name, "executions": executions, "per_second": round(executions / processor),
+              "seconds": round(wall, 1), "processor_seconds": round(processor, 1)}
+    if counted and int(counted.group(1)):
+        result["operations_per_execution"] = round(int(counted.group(1)) / int(counted.group(2)), 1)
+    result["artifacts"] = [str(file) for file in artifacts]
+    for file in artifacts if where is None else ():
+        report(name, file, output)
+    return result
+
+
+def report(name, file, output):
+    """Shows an artifact: what was wrong, the smallest input that shows it, and how to see it again."""
+    wrong = [line for line in output.splitlines() if "FAILURE" in line or "SUMMARY" in line or "runtime error" in line]
+    for line in wrong[:3]:
+        print(f"{name}: {line.strip()}", file=sys.stderr)
+    minimise(name, file)
+    print(f"artifact {file} ({file.stat().st_size} bytes). To see it again, and to make it a test:")
+    print(f"ci/fuzz replay {file}")
+    print(f"ci/fuzz adopt {file} NAME", flush=True)
+
+
+def minimise(name, file, seconds=20):
+    """In place, as far as that gets within the time. A timeout stays as it is."""
+    if file.name.startswith(("timeout", "slow", "oom")):
+        return
+    smaller = file.with_name(file.name + ".smaller")
+    arguments = command(name) + ["-minimize_crash=1", f"-max_total_time={seconds}", f"-exact_artifact_path={smaller}",
+                                 str(file)]
+    execute(arguments, environment(), seconds + 60)
+    # What it leaves fails; whether it is smaller, its size says.
+    if smaller.exists():
+        if 0 < smaller.stat().st_size < file.stat().st_size:
+            smaller.replace(file)
+        else:
+            smaller.unlink()
+
+
+def target_of(file):
+    """From where an artifact lies: lightning-failures/fuzz/TARGET/FILE, fuzz/regressions/TARGET/NAME."""
+    parent = Path(file).resolve().parent.name
+    return parent if parent in TARGETS else None
