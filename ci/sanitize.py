@@ -20,8 +20,9 @@ import summarize
 ROOT = Path(__file__).resolve().parent.parent
 PRESETS = {("address", "gcc"): "asan", ("address", "clang"): "asan-clang", ("thread", "gcc"): "tsan",
            ("thread", "clang"): "tsan-clang"}
-PROGRAMS = ("store_tests", "faults_tests", "sim_tests", "pkeys_tests", "bench_tests", "crash_tests", "fuzz_sim_tests",
-            "fuzz_store_tests")
+PROGRAMS = ("store_tests", "faults_tests", "sim_tests", "pkeys_tests", "bench_tests", "crash_tests", "isolation-tests",
+            "fuzz_sim_tests", "fuzz_store_tests")
+OPTIONS_OF = {"isolation-tests": ["--sample"]}
 PYTHON_TESTS = ("store", "crashtests")
 CANNOT_RUN = 77
 LIMIT = 3600  # seconds a program may take
@@ -34,7 +35,6 @@ OPTIONS = {
         "ASAN_OPTIONS": "handle_segv=0:handle_sigbus=0:handle_sigill=0:handle_sigfpe=0:handle_abort=0:"
                         "detect_stack_use_after_return=0:log_path={reports}",
         "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1:log_path={reports}",
-        # It stops the process with ptrace, which a traced process does not allow.
         "LSAN_OPTIONS": "log_path={reports}",
     },
     "thread": {
@@ -139,10 +139,10 @@ class Lane:
         return read
 
     def program(self, name):
-        program = self.bin / name
+        program, more = self.bin / name, OPTIONS_OF.get(name, [])
         if not program.is_file():
             return
-        listed = subprocess.run([*fixed_addresses(), str(program), "--gtest_list_tests", f"--gtest_filter={self.filter}"],
+        listed = subprocess.run([*fixed_addresses(), str(program), *more, "--gtest_list_tests", f"--gtest_filter={self.filter}"],
                                 cwd=ROOT, env=self.environment(f"{name}.list"), capture_output=True, text=True, check=False)
         names, excluded, unused = split(parse_list(listed.stdout), [e for e in self.exclusions if e.program == name])
         if not names and not excluded and listed.returncode == 0 and self.filter != "*":
@@ -151,7 +151,7 @@ class Lane:
         without = ":".join(e.pattern for e in self.exclusions if e.program == name)
         chosen = self.filter + (f"{':' if '-' in self.filter else '-'}{without}" if without else "")
         if names or listed.returncode:
-            self.run(name, [str(program), f"--gtest_filter={chosen}", f"--gtest_output=xml:{self.results}/{suite}.xml"],
+            self.run(name, [str(program), *more, f"--gtest_filter={chosen}", f"--gtest_output=xml:{self.results}/{suite}.xml"],
                      unused if self.filter == "*" else ())
         else:
             self.suites.append(summarize.Suite(suite))

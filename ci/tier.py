@@ -317,7 +317,9 @@ def main(argv, root=ROOT):
     outcomes = Counter(case.outcome for run in runs for case in run.cases)
     if outcomes["failed"]:
         failures.mkdir(parents=True, exist_ok=True)
-        describe(root, failures, seed, [f"ci/{options.tier}", *argv[1:], "--seed", str(seed)])
+        length = ["--hours", f"{options.hours:g}"] if options.tier == "soak" else ["--seconds", f"{options.seconds:g}"]
+        only = ["--only", *options.only] if options.only else []
+        describe(root, failures, seed, [f"ci/{options.tier}", *length, "--seed", str(seed), *only])
     write_junit(runs, results / "junit.xml")
     if options.json:
         file = options.caller / options.json
