@@ -321,9 +321,9 @@ def main(argv, root=ROOT):
         only = ["--only", *options.only] if options.only else []
         describe(root, failures, seed, [f"ci/{options.tier}", *length, "--seed", str(seed), *only])
     write_junit(runs, results / "junit.xml")
-    if options.json:
-        file = options.caller / options.json
-        file.write_text(json.dumps(as_json(options.tier, options.seconds, seed, runs, failures), indent=2) + "\n")
+    text = json.dumps(as_json(options.tier, options.seconds, seed, runs, failures), indent=2) + "\n"
+    for file in [results / "tier.json"] + ([options.caller / options.json] if options.json else []):
+        file.write_text(text)
     report(runs, failures)
     say("{} passed, {} failed, {} skipped".format(*(outcomes[outcome] for outcome in OUTCOMES)))
     if outcomes["failed"]:

@@ -64,6 +64,7 @@ def test_every_part_runs_and_is_counted(tree):
     read = json.loads((tree / "n.json").read_text())
     assert (read["passed"], read["failed"], read["skipped"], read["seed"]) == (15, 0, 1, 5)
     assert [part["name"] for part in read["parts"]] == [part.name for part in PARTS]
+    assert json.loads((tree / "build/nightly/tier.json").read_text()) == read, "recorded without --json too"
     assert not (tree / "lightning-failures").exists()
     assert (tree / "build/nightly/junit.xml").read_text().count("<testcase") == 16
 
