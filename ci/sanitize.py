@@ -194,6 +194,9 @@ def build(lane, results):
 
 
 def parse(argv):
+    if {"-h", "--help"} & set(argv):
+        print(__doc__)
+        sys.exit(0)
     parser = argparse.ArgumentParser(prog="ci/sanitize", add_help=False, allow_abbrev=False)
     parser.add_argument("sanitizer", nargs="?", choices=("address", "thread", "all"), default="address")
     parser.add_argument("--compiler", choices=("gcc", "clang"))

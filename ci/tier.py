@@ -246,6 +246,9 @@ def positive(text):
 
 
 def parse(argv):
+    if {"-h", "--help"} & set(argv):
+        print(__doc__)
+        sys.exit(0)
     parser = argparse.ArgumentParser(prog=f"ci/{argv[0]}" if argv else None, add_help=False, allow_abbrev=False)
     parser.add_argument("tier", choices=("nightly", "soak"))
     parser.add_argument("--caller", type=Path, default=Path.cwd())
