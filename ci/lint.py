@@ -218,7 +218,7 @@ def check_registration(commands):
             what = "test program" if name.endswith("_test.cc") else "target"
             yield f"registration {name}", f"no {what} compiles it"
     tests = [name for name in files("py") if PYTHON_TEST.search(name)]
-    suites = ("crashtests/", "pkeys_tests/", "store/", "faults/", "python/", "examples/")  # as ci/test looks for them
+    suites = ("crashtests/", "pkeys_tests/", "store/", "faults/", "python/", "examples/", "ci/")  # as ci/test looks for them
     for name in tests:
         if not name.startswith(suites):
             yield f"registration {name}", "ci/test looks for Python tests in {}".format(", ".join(suites))

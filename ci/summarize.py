@@ -151,8 +151,6 @@ def report(suites, totals):
             for case in suite.cases:
                 if case.outcome == outcome:
                     print(f"  {suite.name}: {case.name}: {case.detail.splitlines()[0] if case.detail else ''}")
-            if outcome == "failed" and suite.count("failed") and suite.command:
-                print(f"    again: {suite.command}")
 
 
 def write_junit(suites, path):
@@ -170,6 +168,41 @@ def write_junit(suites, path):
     ElementTree.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
 
 
+def again(suite):
+    """The command that repeats what failed: of a GoogleTest program those tests alone."""
+    names = [case.name for case in suite.cases if case.outcome == "failed"]
+    if "--gtest_" not in suite.command or any(name.startswith("(") for name in names) or len(names) > 20:
+        return suite.command
+    words = [word for word in suite.command.split() if not word.startswith(("--gtest_output", "--gtest_filter"))]
+    return " ".join([*words, f"'--gtest_filter={':'.join(names)}'"])
+
+
+def finish(suites, results, file=None, isolation=None):
+    """Prints and writes the whole, the commands that repeat failures right above the totals. The exit status."""
+    totals = {outcome: sum(suite.count(outcome) for suite in suites) for outcome in ("passed", "failed", "skipped")}
+    report(suites, totals)
+    write_junit(suites, results / "junit.xml")
+    if file:
+        file.write_text(json.dumps({
+            **totals,
+            **({"isolation": isolation} if isolation else {}),
+            "suites": [{"name": s.name, **{outcome: s.count(outcome) for outcome in totals}} for s in suites],
+            "failures": [{"suite": s.name, "test": c.name, "message": c.detail, "again": again(s)}
+                         for s in suites for c in s.cases if c.outcome == "failed"],
+            "skips": [{"suite": s.name, "test": c.name, "reason": c.detail}
+                      for s in suites for c in s.cases if c.outcome == "skipped"],
+        }, indent=2) + "\n")
+    print(f"\nisolation on this machine: {isolation}" if isolation else "")
+    failed = [suite for suite in suites if suite.count("failed")]
+    if failed:
+        print(f"output, JUnit XML and commands of all suites: {results}")
+    for suite in failed:
+        if suite.command:
+            print(f"again: {again(suite)}")
+    print("{passed} passed, {failed} failed, {skipped} skipped".format(**totals))
+    return 0 if totals["passed"] and not totals["failed"] else 1
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path)
@@ -181,23 +214,7 @@ def main():
         skipped_for_keys(options.results)
         return 0
 
-    suites = read_all(options.results)
-    totals = {outcome: sum(suite.count(outcome) for suite in suites) for outcome in ("passed", "failed", "skipped")}
-    report(suites, totals)
-    write_junit(suites, options.results / "junit.xml")
-    if options.json:
-        options.json.write_text(json.dumps({
-            **totals,
-            "isolation": options.isolation,
-            "suites": [{"name": s.name, **{outcome: s.count(outcome) for outcome in totals}} for s in suites],
-            "failures": [{"suite": s.name, "test": c.name, "message": c.detail}
-                         for s in suites for c in s.cases if c.outcome == "failed"],
-            "skips": [{"suite": s.name, "test": c.name, "reason": c.detail}
-                      for s in suites for c in s.cases if c.outcome == "skipped"],
-        }, indent=2) + "\n")
-    print(f"\nisolation on this machine: {options.isolation}")
-    print("{passed} passed, {failed} failed, {skipped} skipped".format(**totals))
-    return 0 if totals["passed"] and not totals["failed"] else 1
+    return finish(read_all(options.results), options.results, options.json, options.isolation)
 
 
 if __name__ == "__main__":

@@ -147,6 +147,25 @@ def test_gdb_stops_at_the_killing_instruction_and_prints_the_store(failure):
     assert "Error" not in done.stdout + done.stderr
 
 
+@pytest.mark.skipif(not shutil.which("gdb"), reason="gdb is not installed")
+def test_gdb_watches_a_word_by_its_name(tmp_path):
+    segment = tmp_path / "segment"
+    assert run("lightning-store", "create", "-s", segment, "--size", "4M").returncode == 0
+    command = [str(BIN / "lightning-store"), "watch", "--isolation", "none", "-s", str(segment)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as client:
+        try:
+            client.stderr.readline()  # it has mapped the segment
+            done = run("gdb", "-q", "-nx", "-batch", "-p", client.pid, "-x", ROOT / "faults/gdb/lightning_printers.py",
+                       "-ex", "lightning segment", "-ex", "lightning name 0x10b0", "-ex", "lightning watch central evictions",
+                       "-ex", "lightning watch no such word")
+        finally:
+            client.kill()
+    base = int(re.search(r"^segment .* at (0x[0-9a-f]+),", done.stdout, re.M)[1], 16)
+    assert "\ncentral evictions\n" in done.stdout, done
+    assert f"watchpoint 1: -location *(unsigned long*){base + 0x10b0:#x}" in done.stdout, done
+    assert "no word is called no such word" in done.stdout + done.stderr, done
+
+
 def test_rr_says_what_is_missing_or_records(failure, tmp_path):
     _, folder, _ = failure
     copy = tmp_path / "copy"

@@ -7,6 +7,8 @@ meaning wherever the store's types appear. The segment is found among the proces
 read and never written. Layout: docs/segment-format.md.
 """
 
+import re
+
 import gdb
 
 PAGE = 4096
@@ -105,6 +107,15 @@ class Segment:
     def word(self, offset):
         return word_at(self.base + offset)
 
+    def offset_of(self, name):
+        """The byte offset of the word that name_of calls so, or None."""
+        for table, begin, size in self.tables:
+            words = name.split()
+            if words[:1] == [table]:
+                begin += 0 if table == "central" else int(words[1]) * size
+                return next((at for at in range(begin, begin + size, 4) if self.name_of(at) == name), None)
+        return None
+
     def name_of(self, offset):
         """"bucket 2 lock" of a byte offset in the segment."""
         if offset < self.tables[0][1]:
@@ -144,7 +155,14 @@ def field_at(kind, offset):
 
 
 def mappings():
-    """(begin, file) of each mapping of a file from its beginning, in the selected process on this machine."""
+    """(begin, file) of each mapping of a file from its beginning, in the selected process."""
+    connection = getattr(gdb.selected_inferior(), "connection", None)
+    if connection is not None and connection.type != "native":  # a recording: its process is not one of this machine
+        for line in gdb.execute("info proc mappings", to_string=True).splitlines():
+            parts = re.match(r"\s*(0x\w+)\s+0x\w+\s+0x\w+\s+0x0\s+(?:[rwxps-]{4}\s+)?(/.*)", line)
+            if parts:
+                yield int(parts[1], 16), parts[2].strip()
+        return
     try:
         with open(f"/proc/{gdb.selected_inferior().pid}/maps", encoding="utf-8") as lines:
             for line in lines:
@@ -292,13 +310,13 @@ def active_slots(segment):
 
 
 class Lightning(gdb.Command):
-    """Shows what is in the segment: lightning where|slots|slot N|log [N]|locks|all|name OFFSET|segment [ADDRESS|FILE]"""
+    """Shows what is in the segment: lightning where|slots|slot N|log [N]|locks|all|name OFFSET|watch NAME|segment [ADDRESS|FILE]"""
 
     def __init__(self):
         super().__init__("lightning", gdb.COMMAND_DATA)
 
     def complete(self, text, word):
-        return [name for name in ("where", "slots", "slot", "log", "locks", "all", "name", "segment", "help")
+        return [name for name in ("where", "slots", "slot", "log", "locks", "all", "name", "watch", "segment", "help")
                 if name.startswith(text)]
 
     def invoke(self, argument, from_tty):
@@ -312,12 +330,15 @@ class Lightning(gdb.Command):
                   "lightning locks          lock words that are held\n"
                   "lightning all            all of these\n"
                   "lightning name OFFSET    the word at this byte of the segment\n"
+                  "lightning watch NAME     stops where the word of this name changes, or backwards, where it was changed\n"
                   "lightning segment [AT]   which segment: an address, or the name of a mapped file\n"
                   "stepi executes the instruction at which this stands")
         elif what == "where":
             show_where()
         elif what == "segment":
             choose(rest)
+        elif what == "watch":
+            watch(" ".join(rest))
         else:
             show(what, rest)
 
@@ -334,6 +355,14 @@ def choose(rest):
             chosen = found[0]
     segment = find_segment()
     print(f"segment {segment.name} at {segment.base:#x}, {segment.max_clients} client slots")
+
+
+def watch(name):
+    segment = find_segment()
+    offset = segment.offset_of(name)
+    if offset is None:
+        raise gdb.GdbError(f"no word is called {name} (lightning name OFFSET)")
+    gdb.execute(f"watch -location *(unsigned long*){segment.base + offset:#x}")
 
 
 def show(what, rest):

@@ -1,0 +1,240 @@
+#!/usr/bin/env python3
+"""What ci/sanitize does. Run it by that name; ci/sanitize --help has the options.
+
+Exit status: 0 all that ran passed, 1 something failed or nothing ran, 2 wrong usage, 77 cannot run here.
+Example: ci/sanitize thread
+"""
+
+import argparse
+import fnmatch
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import summarize
+
+ROOT = Path(__file__).resolve().parent.parent
+PRESETS = {("address", "gcc"): "asan", ("address", "clang"): "asan-clang", ("thread", "gcc"): "tsan",
+           ("thread", "clang"): "tsan-clang"}
+PROGRAMS = ("store_tests", "faults_tests", "sim_tests", "pkeys_tests", "bench_tests", "crash_tests", "isolation-tests",
+            "fuzz_sim_tests", "fuzz_store_tests")
+OPTIONS_OF = {"isolation-tests": ["--sample"]}
+PYTHON_TESTS = ("store", "crashtests")
+CANNOT_RUN = 77
+LIMIT = 3600  # seconds a program may take
+
+# The store has its own handlers for SIGSEGV and the like, and tests that mean to meet them; a report goes to a file, so
+# that none gets lost in the output of a process that nobody reads. Undefined behaviour ends the process, or a test that
+# does not look would pass.
+OPTIONS = {
+    "address": {
+        "ASAN_OPTIONS": "handle_segv=0:handle_sigbus=0:handle_sigill=0:handle_sigfpe=0:handle_abort=0:"
+                        "detect_stack_use_after_return=0:log_path={reports}",
+        "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1:log_path={reports}",
+        "LSAN_OPTIONS": "log_path={reports}",
+    },
+    "thread": {
+        "TSAN_OPTIONS": "handle_segv=0:handle_sigbus=0:handle_sigill=0:handle_sigfpe=0:handle_abort=0:"
+                        "die_after_fork=0:second_deadlock_stack=1:log_path={reports}",
+    },
+}
+
+
+class Exclusion(NamedTuple):
+    sanitizer: str
+    program: str  # or pytest
+    pattern: str  # of names as GoogleTest has them; of pytest: of files
+    reason: str
+
+
+def read_exclusions(text):
+    """One a line: SANITIZER PROGRAM PATTERN REASON... Raises ValueError where a line lacks its reason."""
+    found = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        words = line.split(None, 3)
+        if len(words) < 4 or words[0] not in OPTIONS:
+            raise ValueError(f"ci/sanitize-exceptions.txt:{number}: address|thread PROGRAM PATTERN REASON")
+        found.append(Exclusion(*words))
+    return found
+
+
+def split(names, exclusions):
+    """(those that run, [(name, reason)] of those that do not, the exclusions that exclude nothing)."""
+    excluded, used = [], set()
+    for name in names:
+        for exclusion in exclusions:
+            if fnmatch.fnmatchcase(name, exclusion.pattern):
+                excluded.append((name, exclusion.reason))
+                used.add(exclusion)
+                break
+    gone = {name for name, _ in excluded}
+    return [name for name in names if name not in gone], excluded, [e for e in exclusions if e not in used]
+
+
+def parse_list(text):
+    """Full names out of what --gtest_list_tests prints."""
+    names, suite = [], ""
+    for line in text.splitlines():
+        word = line.split("#")[0].rstrip()
+        if word.startswith("  "):
+            names.append(suite + word.strip())
+        elif word.endswith("."):
+            suite = word
+    return names
+
+
+def fixed_addresses():
+    """The sanitizers' shadow lies at fixed addresses, which a kernel that randomises more bits may have given away."""
+    setarch = ["setarch", os.uname().machine, "-R"]
+    works = subprocess.run([*setarch, "true"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+    return setarch if works.returncode == 0 else []
+
+
+class Lane:
+    """One build and its tests. Leaves NAME.exit, .xml, .log and .command for each suite, as ci/summarize.py reads them."""
+
+    def __init__(self, sanitizer, compiler, results, exclusions, test_filter):
+        self.sanitizer, self.compiler, self.results, self.filter = sanitizer, compiler, results, test_filter
+        self.preset = PRESETS[sanitizer, compiler]
+        self.bin = ROOT / "build" / self.preset / "bin"
+        self.exclusions = [its for its in exclusions if its.sanitizer == sanitizer]
+        self.suites = []  # summarize.Suite: what was excluded
+
+    def environment(self, suite):
+        reports = self.results / f"{suite}.report"
+        own = {name: value.format(reports=reports) for name, value in OPTIONS[self.sanitizer].items()}
+        return dict(os.environ, LIGHTNING_BIN_DIR=str(self.bin), LIGHTNING_BIN=str(self.bin),
+                    LIGHTNING_SOURCE_DIR=str(ROOT), LIGHTNING_SANITIZER=self.sanitizer, **own)
+
+    def run(self, name, command, unused=()):
+        suite = f"{self.sanitizer}-{self.compiler}.{name}"
+        environment = self.environment(suite)
+        shown = [f"{key}={value}" for key, value in environment.items() if os.environ.get(key) != value]
+        command = [*fixed_addresses(), *command]
+        (self.results / f"{suite}.command").write_text(shlex.join(["env", *shown, *command]) + "\n")
+        print(f"== {suite}", file=sys.stderr, flush=True)
+        with (self.results / f"{suite}.log").open("w") as log:
+            try:
+                status = subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=log,
+                                        stderr=subprocess.STDOUT, timeout=LIMIT, check=False).returncode
+            except subprocess.TimeoutExpired:
+                status = 124
+        (self.results / f"{suite}.exit").write_text(f"{status if status >= 0 else 128 - status}\n")
+        self.suites.append(self.read(suite, unused))
+
+    def read(self, suite, unused):
+        read = summarize.read_suite(self.results, suite)
+        for file in sorted(self.results.glob(f"{suite}.report.*")):
+            wrong = [line for line in file.read_text(errors="replace").splitlines() if "ERROR" in line or
+                     "WARNING" in line or "runtime error" in line]
+            read.fail("(a report)", f"{wrong[0].strip() if wrong else 'see'} {file}")
+        for exclusion in unused:
+            read.fail("(ci/sanitize-exceptions.txt)", f"{exclusion.pattern} excludes nothing")
+        return read
+
+    def program(self, name):
+        program, more = self.bin / name, OPTIONS_OF.get(name, [])
+        if not program.is_file():
+            return
+        listed = subprocess.run([*fixed_addresses(), str(program), *more, "--gtest_list_tests", f"--gtest_filter={self.filter}"],
+                                cwd=ROOT, env=self.environment(f"{name}.list"), capture_output=True, text=True, check=False)
+        names, excluded, unused = split(parse_list(listed.stdout), [e for e in self.exclusions if e.program == name])
+        if not names and not excluded and listed.returncode == 0 and self.filter != "*":
+            return
+        suite = f"{self.sanitizer}-{self.compiler}.{name}"
+        without = ":".join(e.pattern for e in self.exclusions if e.program == name)
+        chosen = self.filter + (f"{':' if '-' in self.filter else '-'}{without}" if without else "")
+        if names or listed.returncode:
+            self.run(name, [str(program), *more, f"--gtest_filter={chosen}", f"--gtest_output=xml:{self.results}/{suite}.xml"],
+                     unused if self.filter == "*" else ())
+        else:
+            self.suites.append(summarize.Suite(suite))
+        self.suites[-1].cases += [summarize.Case(test, "skipped", reason) for test, reason in excluded]
+
+    def python(self):
+        files = sorted(str(path.relative_to(ROOT)) for folder in PYTHON_TESTS
+                       for path in (*(ROOT / folder).rglob("test_*.py"), *(ROOT / folder).rglob("*_test.py")))
+        files, excluded, unused = split(files, [e for e in self.exclusions if e.program == "pytest"])
+        suite = f"{self.sanitizer}-{self.compiler}.pytest"
+        if files:
+            self.run("pytest", ["/usr/bin/python3", "-m", "pytest", "-p", "no:cacheprovider", "-ra", "--tb=short",
+                                f"--junitxml={self.results}/{suite}.xml", *files], unused)
+        else:
+            self.suites.append(summarize.Suite(suite))
+        self.suites[-1].cases += [summarize.Case(file, "skipped", reason) for file, reason in excluded]
+
+
+def lanes_of(options):
+    sanitizers = ("address", "thread") if options.sanitizer == "all" else (options.sanitizer,)
+    compilers = [options.compiler] if options.compiler else ["gcc", "clang"] if options.sanitizer == "all" else ["gcc"]
+    return [(sanitizer, compiler) for sanitizer in sanitizers for compiler in compilers]
+
+
+def build(lane, results):
+    """Suite with one failure or skip where it cannot be built; None where it is built."""
+    setup = subprocess.run(["ci/setup", "--with-lint"], cwd=ROOT, check=False)
+    if setup.returncode == 0 and lane.compiler == "clang":
+        subprocess.run(["ci/setup", "--with-fuzz"], cwd=ROOT, stderr=subprocess.DEVNULL, check=False)  # clang's runtimes
+    log = results / f"build-{lane.preset}.log"
+    with log.open("w") as output:
+        status = subprocess.run(["ci/build", lane.preset], cwd=ROOT, stdout=output, stderr=subprocess.STDOUT,
+                                check=False).returncode
+    if status == 0:
+        return None
+    outcome = "skipped" if status == CANNOT_RUN else "failed"
+    suite = summarize.Suite(f"{lane.sanitizer}-{lane.compiler}", f"ci/build {lane.preset}")
+    suite.cases.append(summarize.Case("build", outcome, f"exit status {status}; see {log}"))
+    return suite
+
+
+def parse(argv):
+    if {"-h", "--help"} & set(argv):
+        print(__doc__)
+        sys.exit(0)
+    parser = argparse.ArgumentParser(prog="ci/sanitize", add_help=False, allow_abbrev=False)
+    parser.add_argument("sanitizer", nargs="?", choices=("address", "thread", "all"), default="address")
+    parser.add_argument("--compiler", choices=("gcc", "clang"))
+    parser.add_argument("--filter", default="*")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("--caller", type=Path, default=Path.cwd())
+    return parser.parse_args(argv)
+
+
+def main(argv):
+    options = parse(argv)
+    exclusions = read_exclusions((ROOT / "ci/sanitize-exceptions.txt").read_text())
+    results = ROOT / "build" / "sanitize"
+    lanes = [Lane(*lane, results, exclusions, options.filter) for lane in lanes_of(options)]
+    if options.list:
+        for lane in lanes:
+            print(f"{lane.sanitizer}, {lane.compiler}: preset {lane.preset}: {' '.join(PROGRAMS)} pytest, "
+                  f"{len(lane.exclusions)} exclusions")
+        return 0
+    shutil.rmtree(results, ignore_errors=True)
+    results.mkdir(parents=True)
+    suites = []
+    for lane in lanes:
+        unbuilt = build(lane, results)
+        if unbuilt:
+            suites.append(unbuilt)
+            continue
+        for program in PROGRAMS:
+            lane.program(program)
+        if options.filter == "*":
+            lane.python()
+        suites += lane.suites
+    return summarize.finish(suites, results, options.json and options.caller / options.json)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except ValueError as error:
+        sys.exit(f"ci/sanitize: {error}")

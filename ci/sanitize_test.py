@@ -1,0 +1,75 @@
+"""ci/sanitize: what is left out is named with its reason, and no report gets lost."""
+
+import json
+
+import pytest
+
+import sanitize
+import summarize
+
+
+def test_an_exclusion_needs_its_reason():
+    text = "# comment\n\nthread faults_tests Step* it steps with ptrace\n"
+    assert sanitize.read_exclusions(text) == [sanitize.Exclusion("thread", "faults_tests", "Step*", "it steps with ptrace")]
+    for wrong in ("thread faults_tests Step*", "memory faults_tests Step* no such sanitizer"):
+        with pytest.raises(ValueError):
+            sanitize.read_exclusions(wrong)
+
+
+def test_the_repositorys_own_exclusions_can_be_read():
+    sanitize.read_exclusions((sanitize.ROOT / "ci/sanitize-exceptions.txt").read_text())
+
+
+def test_names_are_split_and_what_excludes_nothing_is_told():
+    used, unused = (sanitize.Exclusion("thread", "p", pattern, "why") for pattern in ("A.*", "C.*"))
+    run, excluded, nothing = sanitize.split(["A.x", "B.x"], [used, unused])
+    assert (run, excluded, nothing) == (["B.x"], [("A.x", "why")], [unused])
+
+
+def test_names_are_read_as_gtest_lists_them():
+    text = "Running main() from gtest_main.cc\nA.\n  x\n  y\nModes/B.\n  z/keys  # GetParam() = 4\n"
+    assert sanitize.parse_list(text) == ["A.x", "A.y", "Modes/B.z/keys"]
+
+
+def fake_lane(tmp_path, exit_status=0):
+    suite = "address-gcc.store_tests"
+    (tmp_path / f"{suite}.exit").write_text(f"{exit_status}\n")
+    (tmp_path / f"{suite}.command").write_text("env A=b store_tests --gtest_filter=*\n")
+    (tmp_path / f"{suite}.xml").write_text('<testsuites><testcase classname="A" name="x"/></testsuites>')
+    return sanitize.Lane("address", "gcc", tmp_path, [], "*"), suite
+
+
+def test_a_report_of_any_process_is_a_failure_though_every_test_passed(tmp_path):
+    lane, suite = fake_lane(tmp_path)
+    assert lane.read(suite, ()).count("failed") == 0
+    (tmp_path / f"{suite}.report.123").write_text("==123==ERROR: AddressSanitizer: heap-use-after-free\n")
+    read = lane.read(suite, ())
+    assert (read.count("passed"), read.count("failed")) == (1, 1)
+    assert "heap-use-after-free" in read.cases[-1].detail
+
+
+def test_an_exclusion_that_excludes_nothing_is_a_failure(tmp_path):
+    lane, suite = fake_lane(tmp_path)
+    assert lane.read(suite, [sanitize.Exclusion("address", "store_tests", "Z.*", "why")]).count("failed") == 1
+
+
+def test_the_closing_lines_repeat_what_failed(tmp_path, capsys):
+    suite = summarize.Suite("store_tests", "bin/store_tests --gtest_output=xml:x.xml")
+    suite.cases = [summarize.Case("A.x", "passed"), summarize.Case("A.y", "failed", "lost")]
+    assert summarize.finish([suite], tmp_path, tmp_path / "out.json") == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2:] == ["again: bin/store_tests '--gtest_filter=A.y'", "1 passed, 1 failed, 0 skipped"]
+
+
+def test_a_run_of_nothing_fails(tmp_path, capsys):
+    suite = summarize.Suite("store_tests")
+    suite.cases = [summarize.Case("A.x", "skipped", "why")]
+    assert summarize.finish([suite], tmp_path) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "0 passed, 0 failed, 1 skipped"
+
+
+def test_every_combination_has_a_preset():
+    presets = {its["name"]: its for its in json.loads((sanitize.ROOT / "CMakePresets.json").read_text())["configurePresets"]}
+    for sanitizer, compiler in [lane for what in ("address", "thread", "all") for lane in
+                                sanitize.lanes_of(sanitize.parse([what]))]:
+        assert sanitize.PRESETS[sanitizer, compiler] in presets

@@ -1,0 +1,320 @@
+"""The parts of ci/nightly and ci/soak: which command each runs, and how its results are read. For ci/tier.py.
+
+A part yields checks. A check that did nothing is a failure: a figure of zero says that something is broken.
+"""
+
+import json
+import random
+import re
+import shlex
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+CANNOT_RUN = 77
+
+
+@dataclass
+class Check:
+    name: str
+    outcome: str  # "passed", "failed" or "skipped"
+    detail: str = ""
+    again: str = ""  # the command that repeats a failure
+
+
+@dataclass
+class Result:
+    """How one command ended."""
+
+    status: int  # as a shell has it; 124: no end within its limit
+    log: Path
+    text: str = ""
+
+    def last_line(self):
+        lines = [line.strip() for line in self.text.splitlines() if line.strip()]
+        return lines[-1] if lines else f"exit status {self.status}, and no output"
+
+
+@dataclass
+class Work:
+    """What a part is given: its seconds and seed, a folder for results, one for failures, and how to run a command."""
+
+    root: Path
+    seconds: float
+    seed: int
+    results: Path
+    failures: Path
+    run: object  # run(name, command, limit in seconds) -> Result
+    clock: object  # () -> seconds; only differences mean something
+    did: list = field(default_factory=list)  # figures for the table
+
+
+def read_json(path):
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def seed_of(seed, name):
+    """Each part's own, the same wherever the part stands and whatever else runs."""
+    return random.Random(f"{seed} {name}").randrange(1, 2**31)
+
+
+def absent(work, script):
+    """A script that is not there is a failure, not a skip: the tier would be weaker than it says."""
+    if (work.root / script).is_file():
+        return []
+    return [Check(script, "failed", f"{script} is not in this tree", f"ls {script}")]
+
+
+def of_status(result, name, again):
+    """The check for a command that left no results: it cannot run here, or it broke."""
+    if result.status == CANNOT_RUN:
+        return Check(name, "skipped", result.last_line())
+    if result.status == 124:
+        return Check(name, "failed", f"no end within its limit; see {result.log}", again)
+    return Check(name, "failed", f"exit status {result.status} and no results: {result.last_line()}", again)
+
+
+def again_of(reproduce):
+    """How a failure is repeated from the root of the repository."""
+    kept = re.fullmatch(r"lightning-faults replay (\S+)", reproduce or "")
+    if kept:
+        return f"ci/replay {kept.group(1)}"
+    return f"build/release/bin/{reproduce}" if reproduce else ""
+
+
+# What must not be zero, by the parts of a campaign.
+FIGURES = {"stray": "fired", "ops": "count", "kills": "count", "sim": "schedules", "step": "crash_states",
+           "cross_check": "stepped"}
+# A finding's part, where it is called otherwise.
+PART_NAMES = {"cross": "cross_check"}
+
+
+def engine_checks(report, again):
+    """Checks of an object with `failures` and parts with figures, as lightning-faults writes them."""
+    checks, broken = [], set()
+    for failure in report.get("failures", []):
+        name = PART_NAMES.get(failure.get("part", ""), failure.get("part", "?"))
+        broken.add(name)
+        checks.append(Check(name, "failed", failure.get("what", "?"), again_of(failure.get("reproduce")) or again))
+    for name, figure in FIGURES.items():
+        if name in broken or name not in report:
+            continue
+        part = report[name]
+        if part.get("cannot_run"):
+            checks.append(Check(name, "skipped", part["cannot_run"]))
+        elif part.get(figure):
+            checks.append(Check(name, "passed", f"{part[figure]:,} {figure.replace('_', ' ')}"))
+        else:
+            checks.append(Check(name, "failed", f"{figure} is 0: it did nothing", again))
+        for key, what in (("cannot_recycle", "recycled pids"), ("cannot_fill", "a full directory")):
+            if part.get(key):
+                checks.append(Check(f"{name}, {what}", "skipped", part[key]))
+    return checks
+
+
+def campaign(work):
+    """All engines: stepping, simulation, real kills, stray stores, random operations."""
+    report = work.results / "campaign.json"
+    again = f"ci/campaign --seconds {work.seconds:.0f} --seed {work.seed}"
+    command = ["ci/campaign", "--seconds", f"{work.seconds:.0f}", "--seed", str(work.seed), "--json", str(report),
+               "--folder", str(work.failures / "engines"), "--quiet"]
+    for option, file in (("html", "report.html"), ("junit", "campaign.xml"), ("lcov", "coverage.lcov"),
+                         ("data", "coverage.json")):
+        command += [f"--{option}", str(work.results / file)]
+    result = work.run("campaign", command, 3 * work.seconds + 300)
+    read = read_json(report)
+    if read is None or result.status not in (0, 1):
+        return [of_status(result, "campaign", again)]
+    checks = engine_checks(read, again)
+    if result.status == 1 and not any(check.outcome == "failed" for check in checks):
+        checks.append(Check("campaign", "failed", f"exit status 1 without a finding: {result.last_line()}", again))
+    work.did += [check.name + " " + check.detail for check in checks if check.outcome == "passed"]
+    return checks
+
+
+def kills(work):
+    """Processes at full speed, killed, stopped and forked."""
+    report = work.results / "kills.json"
+    command = ["build/release/bin/lightning-faults", "run", "--engine", "real", "--seconds", f"{work.seconds:.0f}",
+               "--seed", str(work.seed)]
+    again = " ".join(command)
+    result = work.run("kills", [*command, "--json", str(report), "--folder", str(work.failures / "engines"), "--quiet"],
+                      3 * work.seconds + 120)
+    read = read_json(report)
+    if read is None or result.status not in (0, 1):
+        return [of_status(result, "kills", again)]
+    work.did.append(f"{read.get('count', 0):,} killed, {read.get('reads', 0):,} reads checked")
+    checks = engine_checks({"failures": read["failures"], "kills": read}, again)
+    if result.status == 1 and not any(check.outcome == "failed" for check in checks):
+        checks.append(Check("kills", "failed", f"exit status 1 without a finding: {result.last_line()}", again))
+    return checks
+
+
+def fuzz(work):
+    """Each target of ci/fuzz in turn."""
+    missing = absent(work, "ci/fuzz")
+    if missing:
+        return missing
+    work.run("fuzz-setup", ["ci/setup", "--with-fuzz"], 1200)  # what is missing then, ci/fuzz says
+    listed = work.run("fuzz-list", ["ci/fuzz", "--list"], 300)
+    targets = [line.split()[0] for line in listed.text.splitlines() if line.strip() and not line.startswith("==")]
+    if listed.status or not targets:
+        return [of_status(listed, "ci/fuzz --list", "ci/fuzz --list")]
+    each = max(1, round(work.seconds / len(targets)))
+    return [check for target in targets for check in fuzz_target(work, target, each)]
+
+
+def fuzz_target(work, target, seconds):
+    report = work.results / f"fuzz-{target}.json"
+    command = ["ci/fuzz", target, "--seconds", str(seconds), "--seed", str(work.seed)]
+    again = " ".join(command)
+    # The first target builds all that they share.
+    result = work.run(f"fuzz-{target}", [*command, "--json", str(report)], 3 * seconds + 2400)
+    read = read_json(report)
+    if read is None or result.status not in (0, 1):
+        return [of_status(result, target, again)]
+    artifacts = [Path(path) if Path(path).is_absolute() else work.root / path for path in read.get("artifacts", [])]
+    checks = []
+    for path in artifacts:
+        kept = work.failures / "fuzz" / target / path.name
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_file():
+            shutil.copyfile(path, kept)
+        checks.append(Check(target, "failed", f"artifact {path.name}", f"ci/fuzz replay {shlex.quote(str(kept))}"))
+    if not checks and result.status:
+        checks.append(Check(target, "failed", f"exit status 1 without an artifact: {result.last_line()}", again))
+    if not checks and not read.get("executions"):
+        checks.append(Check(target, "failed", "no execution", again))
+    work.did.append(f"{target} {read.get('executions', 0):,}")
+    return checks or [Check(target, "passed", f"{read['executions']:,} executions, {read['per_second']:,} a second")]
+
+
+# From so many seconds on rows that need keys run in the emulated machine, where the processor has none. Others take seconds.
+ISOLATION_EMULATED = 200
+NOT_KEYS = "mprotect.*:hidden.*:none.*"
+
+
+def isolation(work):
+    """Each way in which a stray write could reach the store, in each mode."""
+    missing = absent(work, "ci/isolation")
+    if missing:
+        return missing
+    report = work.results / "isolation.json"
+    command, checks = ["ci/isolation"], []
+    if work.seconds < ISOLATION_EMULATED and not has_keys():
+        command += ["--filter", NOT_KEYS]
+        checks.append(Check("rows of mode keys", "skipped", "no protection keys here, and no time for the emulated machine: "
+                            f"from {ISOLATION_EMULATED} seconds on"))
+    again = " ".join(f"'{word}'" if "*" in word else word for word in command)
+    result = work.run("isolation", [*command, "--json", str(report)], 3 * work.seconds + 3600)
+    rows = read_json(report)
+    if rows is None or result.status not in (0, 1):
+        return [of_status(result, "isolation", again), *checks]
+    work.did.append(f"{len(rows):,} rows")
+    # What a row should have been, ci/isolation knows; it names each that was not.
+    wrong = dict(re.findall(r"^  (Isolation/\S+): (expected .*)$", result.text, re.MULTILINE))
+    for row in rows:
+        name = row["test"].removeprefix("Isolation/")
+        if row["test"] in wrong:
+            checks.append(Check(name, "failed", wrong.pop(row["test"]), f"ci/isolation --filter '{name}'"))
+        elif row["verdict"] == "skipped":
+            checks.append(Check(name, "skipped", row.get("reason", "no reason given")))
+        else:
+            checks.append(Check(name, "passed"))
+    if not rows:
+        checks.append(Check("isolation", "failed", "no row", again))
+    if result.status and not any(check.outcome == "failed" for check in checks):
+        checks.append(Check("isolation", "failed", f"exit status {result.status}: {result.last_line()}", again))
+    return checks
+
+
+def has_keys(cpuinfo="/proc/cpuinfo"):
+    return re.search(r"\bospke\b", Path(cpuinfo).read_text()) is not None
+
+
+MUTANTS_ALL = 1400  # from so many seconds on all are tried, however long that takes
+
+
+def mutants(work):
+    """Planted bugs, each of which must be caught.
+
+    Below MUTANTS_ALL seconds as many as there is time for, in the order that the seed says, and at least one.
+    """
+    missing = absent(work, "ci/mutants")
+    if missing:
+        return missing
+    names = sorted(path.stem for path in (work.root / "faults/mutants").glob("*.patch"))
+    if not names:
+        return [Check("mutants", "failed", "faults/mutants has no patch", "ls faults/mutants")]
+    random.Random(work.seed).shuffle(names)
+    began, checks = work.clock(), []
+    for number, name in enumerate(names):
+        if number and work.seconds < MUTANTS_ALL and work.clock() - began >= work.seconds:
+            reason = f"no time: {number} of {len(names)} were tried; all are from {MUTANTS_ALL} seconds on"
+            checks += [Check(rest, "skipped", reason) for rest in names[number:]]
+            break
+        checks.append(mutant(work, name))
+    caught = sum(check.outcome == "passed" for check in checks)
+    work.did.append(f"{caught} caught of {len(names)}")
+    return checks
+
+
+def mutant(work, name):
+    report = work.results / f"mutant-{name}.json"
+    command = ["ci/mutants", "--only", name, "--no-control", "--seed", str(work.seed), "--quiet"]
+    again = " ".join(command)
+    result = work.run(f"mutant-{name}", [*command, "--json", str(report)], 1800)
+    read = read_json(report)
+    if not read:
+        return of_status(result, name, again)
+    its = read[0]
+    if its["caught"]:
+        return Check(name, "passed", f"by {its['by']}")
+    if result.status == CANNOT_RUN:
+        return Check(name, "skipped", its.get("error") or result.last_line())
+    return Check(name, "failed", its.get("error") or "not caught", again)
+
+
+def sanitizers(work):
+    """The test suite under the sanitizers, by each compiler."""
+    missing = absent(work, "ci/sanitize")
+    if missing:
+        return missing
+    report = work.results / "sanitize.json"
+    # Two builds of everything, where nothing is cached.
+    result = work.run("sanitize", ["ci/sanitize", "all", "--json", str(report)], 3 * work.seconds + 10800)
+    read = read_json(report)
+    if read is None or result.status not in (0, 1):
+        return [of_status(result, "sanitizers", "ci/sanitize all")]
+    checks = [Check(f"{its['suite']}: {its['test']}", "failed", its["message"], its.get("again", "ci/sanitize all"))
+              for its in read["failures"]]
+    checks += [Check(f"{its['suite']}: {its['test']}", "skipped", its["reason"]) for its in read["skips"]]
+    checks += [Check(f"test {number + 1}", "passed") for number in range(read["passed"])]
+    if not read["passed"] and not read["failures"]:
+        checks.append(Check("sanitizers", "failed", "no test ran", "ci/sanitize all"))
+    work.did.append(f"{read['passed']:,} tests")
+    return checks
+
+
+@dataclass
+class Part:
+    name: str
+    run: object
+    weight: int  # its share of the time, in seconds of an hour
+    least: int = 0  # seconds: with a smaller share it is skipped, and the others have its time
+    built: bool = True  # whether it needs the release built before
+
+
+PARTS = [
+    Part("campaign", campaign, 400),
+    Part("kills", kills, 400),
+    Part("fuzz", fuzz, 700, built=False),
+    Part("isolation", isolation, 250),
+    Part("mutants", mutants, 1500),
+    Part("sanitizers", sanitizers, 350, least=300, built=False),
+]
+# The parts to which another seed is news.
+SEEDED = ("campaign", "kills", "fuzz")

@@ -1,0 +1,205 @@
+"""ci/nightly and ci/soak in a tree whose parts are small scripts: sharing, counting, and what a failure leaves."""
+
+import json
+import os
+import pathlib
+import select
+import shutil
+import subprocess
+
+import pytest
+
+import tier
+from tier_parts import PARTS, Part
+
+CI = pathlib.Path(__file__).resolve().parent
+ENGINES = {"failures": [], "stray": {"fired": 5}, "ops": {"count": 5}, "kills": {"count": 5}, "sim": {"schedules": 5},
+           "step": {"crash_states": 5}, "cross_check": {"stepped": 5}}
+REAL = {"failures": [], "count": 7, "reads": 9}
+ROWS = [{"test": f"Isolation/none.mov/{name}", "verdict": verdict, "reason": "no such instruction"}
+        for name, verdict in (("a", "landed"), ("b", "skipped"))]
+FUZZ = {"target": "ops", "executions": 10, "per_second": 5, "artifacts": []}
+SANITIZED = {"passed": 3, "failed": 0, "skipped": 0, "failures": [], "skips": []}
+
+
+def script(path, answer, status=0, says=""):
+    """A part that writes its JSON to the file behind --json, says something, and ends with that status."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text('#!/usr/bin/env bash\necho "$0 $*" >>calls\n'
+                    'if [[ $1 == --list ]]; then echo "ops  plans"; echo "log  logs"; exit 0; fi\n'
+                    'while (($#)); do if [[ $1 == --json ]]; then file=$2; fi; shift; done\n'
+                    f"[[ ! $file ]] || cat >\"$file\" <<'END'\n{answer if isinstance(answer, str) else json.dumps(answer)}\nEND\n"
+                    f"cat <<'END'\n{says}\nEND\nexit {status}\n")
+    path.chmod(0o755)
+
+
+@pytest.fixture(name="tree")
+def fake_tree(tmp_path):
+    for name in ("nightly", "soak", "common.sh", "tier.py", "tier_parts.py", "summarize.py"):
+        (tmp_path / "ci").mkdir(exist_ok=True)
+        shutil.copy(CI / name, tmp_path / "ci" / name)
+    for name in ("setup", "build"):
+        script(tmp_path / "ci" / name, "{}")
+    script(tmp_path / "ci/campaign", ENGINES)
+    script(tmp_path / "build/release/bin/lightning-faults", REAL)
+    script(tmp_path / "ci/fuzz", FUZZ)
+    script(tmp_path / "ci/isolation", ROWS)
+    script(tmp_path / "ci/mutants", [{"name": "x", "caught": True, "by": "sim"}])
+    script(tmp_path / "ci/sanitize", SANITIZED)
+    (tmp_path / "faults/mutants").mkdir(parents=True)
+    for name in ("one", "two"):
+        (tmp_path / "faults/mutants" / f"{name}.patch").touch()
+    return tmp_path
+
+
+def run(tree, *arguments, name="nightly", status=0):
+    done = subprocess.run([tree / "ci" / name, *arguments], cwd=tree, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == status, (done.returncode, done.stdout, done.stderr)
+    return done.stdout.splitlines()
+
+
+def test_every_part_runs_and_is_counted(tree):
+    lines = run(tree, "--seconds", "3600", "--seed", "5", "--json", "n.json")
+    # 6 engines, kills, 2 targets, 2 rows of which one is skipped, 2 mutants, 3 tests
+    assert lines[-1] == "15 passed, 0 failed, 1 skipped"
+    assert any("no such instruction: none.mov/b" in line for line in lines), "the skip is named"
+    read = json.loads((tree / "n.json").read_text())
+    assert (read["passed"], read["failed"], read["skipped"], read["seed"]) == (15, 0, 1, 5)
+    assert [part["name"] for part in read["parts"]] == [part.name for part in PARTS]
+    assert json.loads((tree / "build/nightly/tier.json").read_text()) == read, "recorded without --json too"
+    assert not (tree / "lightning-failures").exists()
+    assert (tree / "build/nightly/junit.xml").read_text().count("<testcase") == 16
+
+
+def test_a_seed_is_new_each_time_and_repeats_what_it_did(tree):
+    first = run(tree, "--budget")
+    second = run(tree, "--budget")
+    assert first != second
+    seed = first[0].split()[-1]
+    assert run(tree, "--budget", "--seed", seed) == first
+
+
+def test_a_finding_leaves_a_folder_and_ends_with_its_replay(tree):
+    found = dict(ENGINES, failures=[{"part": "sim", "what": "lost", "reproduce": "lightning-faults replay /there/sim-1"}])
+    script(tree / "ci/campaign", found, status=1, says="FOUND  sim: lost")
+    lines = run(tree, "--seconds", "60", "--seed", "5", "--only", "campaign", status=1)
+    assert lines[-1] == "5 passed, 1 failed, 0 skipped"
+    assert lines[-2] == "again: ci/replay /there/sim-1"
+    folder = tree / "lightning-failures/nightly-5"
+    about = json.loads((folder / "about.json").read_text())
+    assert about["seed"] == 5 and about["command"].startswith("ci/nightly --seconds 60")
+    assert (folder / "bin/lightning-faults").is_file(), "instructions have their numbers in one build alone"
+    assert "FOUND  sim: lost" in (folder / "1-campaign/output/campaign.log").read_text()
+    assert "ci/replay /there/sim-1" in (folder / "1-campaign/again.txt").read_text()
+
+
+def test_an_artifact_is_kept_with_its_replay(tree):
+    artifact = tree / "crash-1"
+    artifact.write_text("bytes")
+    script(tree / "ci/fuzz", dict(FUZZ, artifacts=["crash-1"]), status=1)
+    lines = run(tree, "--seconds", "60", "--seed", "5", "--only", "fuzz", status=1)
+    kept = tree / "lightning-failures/nightly-5/1-fuzz/fuzz/log/crash-1"
+    assert kept.read_text() == "bytes"
+    assert lines[-2] == f"again: ci/fuzz replay {kept}"
+
+
+@pytest.mark.parametrize("part, path, answer, status, expected", [
+    ("campaign", "ci/campaign", dict(ENGINES, ops={"count": 0}), 0, "it did nothing"),
+    ("campaign", "ci/campaign", ENGINES, 1, "exit status 1 without a finding"),
+    ("campaign", "ci/campaign", "no json", 0, "and no results"),
+    ("campaign", "ci/campaign", ENGINES, 139, "exit status 139"),
+    ("kills", "build/release/bin/lightning-faults", dict(REAL, count=0), 0, "it did nothing"),
+    ("fuzz", "ci/fuzz", dict(FUZZ, executions=0), 0, "no execution"),
+    ("fuzz", "ci/fuzz", FUZZ, 1, "without an artifact"),
+    ("isolation", "ci/isolation", [], 0, "no row"),
+    ("isolation", "ci/isolation", ROWS, 1, "exit status 1"),
+    ("mutants", "ci/mutants", [{"name": "x", "caught": False, "by": ""}], 1, "not caught"),
+    ("sanitizers", "ci/sanitize", dict(SANITIZED, passed=0), 1, "no test ran"),
+])
+def test_a_part_that_broke_or_did_nothing_is_a_failure(tree, part, path, answer, status, expected):
+    script(tree / path, answer, status)
+    lines = run(tree, "--seconds", "600", "--seed", "5", "--only", part, status=1)
+    assert any(expected in line for line in lines), lines
+    assert lines[-2].startswith("again: ")
+
+
+@pytest.mark.parametrize("name", ["fuzz", "isolation", "mutants", "sanitize"])
+def test_a_script_that_is_not_there_is_a_failure_and_no_skip(tree, name):
+    (tree / "ci" / name).unlink()
+    lines = run(tree, "--seconds", "3600", "--seed", "5", status=1)
+    assert f"ci/{name} is not in this tree" in "\n".join(lines)
+    assert ", 1 failed, " in lines[-1]
+
+
+def test_what_cannot_run_here_is_skipped_by_name(tree):
+    script(tree / "ci/fuzz", "", 77, says="ci/fuzz: cannot run here: no clang++")
+    lines = run(tree, "--seconds", "60", "--seed", "5", "--only", "fuzz", "kills")
+    assert lines[-1] == "1 passed, 0 failed, 2 skipped"
+    assert any("no clang++: ops, log" in line for line in lines)
+
+
+def test_a_tier_that_ran_nothing_fails(tree):
+    script(tree / "ci/sanitize", SANITIZED)
+    lines = run(tree, "--seconds", "60", "--only", "sanitizers", status=1)
+    assert lines[-1] == "0 passed, 0 failed, 1 skipped"
+
+
+def test_a_build_that_fails_is_the_failure(tree):
+    script(tree / "ci/build", "", 1, says="error: no such type")
+    lines = run(tree, "--seconds", "60", "--only", "campaign", "--seed", "5", status=1)
+    assert lines[-1] == "0 passed, 1 failed, 0 skipped"
+    assert lines[-2] == "again: ci/build"
+
+
+def test_below_their_time_mutants_are_skipped_by_name_but_not_all(tree):
+    lines = run(tree, "--seconds", "0.001", "--only", "mutants", "--seed", "5")
+    assert lines[-1] == "1 passed, 0 failed, 1 skipped"
+    assert any("1 of 2 were tried" in line and line.endswith(("one", "two")) for line in lines)
+
+
+def test_a_row_of_isolation_is_a_failure_with_its_own_command(tree):
+    says = "  Isolation/none.mov/a: expected stopped, landed: 8 bytes changed"
+    script(tree / "ci/isolation", ROWS, 1, says=says)
+    lines = run(tree, "--seconds", "600", "--only", "isolation", status=1)
+    assert lines[-2] == "again: ci/isolation --filter 'none.mov/a'"
+    assert lines[-1] == "0 passed, 1 failed, 1 skipped"
+
+
+def test_a_soak_has_rounds_with_seeds_of_their_own(tree):
+    lines = run(tree, "--hours", "2.5", "--seed", "5", "--json", "s.json", name="soak")
+    read = json.loads((tree / "s.json").read_text())
+    assert lines[-1].endswith("passed, 0 failed, 1 skipped")
+    campaigns = [part for part in read["parts"] if part["name"].startswith("campaign")]
+    assert len(campaigns) == 3 and len({part["seed"] for part in campaigns}) == 3
+    assert sum(part["seconds"] for part in read["parts"]) == pytest.approx(2.5 * 3600)
+    assert sum(part["name"].startswith("mutants") for part in read["parts"]) == 1
+
+
+@pytest.mark.parametrize("arguments", [["--seconds", "0"], ["--seconds", "x"], ["--only", "nothing"], ["--seed", "-1"],
+                                       ["--nonsense"]])
+def test_wrong_usage(tree, arguments):
+    run(tree, *arguments, status=2)
+
+
+def test_time_that_a_part_cannot_use_goes_to_the_others():
+    parts = [Part("a", None, 100), Part("b", None, 100, least=40), Part("c", None, 200, least=90)]
+    assert tier.shares(parts, 200) == {"a": 50, "b": 50, "c": 100}
+    assert tier.shares(parts, 100) == {"a": 50, "b": 50, "c": None}
+    assert tier.shares(parts, 60) == {"a": 60, "b": None, "c": None}
+
+
+def test_a_command_without_an_end_is_ended(tmp_path):
+    result = tier.Runner(tmp_path).run(tmp_path / "late.log", ["tail", "-f", "/dev/null"], 0.05)
+    assert result.status == 124
+
+
+def test_what_a_command_leaves_behind_is_ended(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    left = "exec 3>pipe; tail -f /dev/null & echo left"
+    result = tier.Runner(tmp_path).run(tmp_path / "left.log", ["bash", "-c", left], 60)
+    assert (result.status, result.text) == (0, "left\n")
+    # The end of the pipe shows when its last writer is gone.
+    assert select.select([reader], [], [], 60)[0] and os.read(reader, 1) == b""
+    os.close(reader)

@@ -1,0 +1,60 @@
+"""The workflows call scripts and options that exist, and each job ends by itself."""
+
+import pathlib
+import re
+import subprocess
+
+import pytest
+import yaml
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+WORKFLOWS = sorted(ROOT.glob(".github/workflows/*.yml"))
+FILES = [*WORKFLOWS, *sorted(ROOT.glob(".github/actions/*/action.yml")),
+         *sorted(ROOT.glob("examples/*/.github/workflows/*.yml"))]
+
+
+def steps_of(read):
+    for job in read.get("jobs", {"": read.get("runs")}).values():
+        yield from job["steps"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_scripts_and_options_and_actions_exist(path):
+    steps = list(steps_of(yaml.safe_load(path.read_text())))
+    assert steps
+    for step in steps:
+        assert ("run" in step) != ("uses" in step), step
+        if step.get("uses", "").startswith("./"):
+            assert (ROOT / step["uses"] / "action.yml").is_file(), step
+        elif "uses" in step:
+            assert re.fullmatch(r"[\w-]+/[\w-]+@v\d+", step["uses"]), step
+        script = re.match(r"(ci/[\w.-]+)(.*)", step.get("run", ""))
+        if script:
+            told = subprocess.run([ROOT / script.group(1), "--help"], capture_output=True, text=True, timeout=60, check=True)
+            for option in re.findall(r"(?<![\w-])--[a-z-]+", script.group(2)):
+                assert option in told.stdout, (script.group(1), option)
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_every_job_ends_by_itself_and_cannot_write(path):
+    read = yaml.safe_load(path.read_text())
+    assert read["permissions"] == {"contents": "read"}
+    for name, job in read["jobs"].items():
+        assert 0 < job["timeout-minutes"] <= 360, name
+
+
+def test_the_matrix_has_every_compiler_build_and_sanitizer():
+    jobs = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"]
+    test, sanitize = jobs["test"]["strategy"]["matrix"], jobs["sanitize"]["strategy"]["matrix"]
+    assert set(test["compiler"]) == {"g++", "clang++"} and set(test["preset"]) == {"release", "debug"}
+    assert set(sanitize["sanitizer"]) == {"address", "thread"} and set(sanitize["compiler"]) == {"gcc", "clang"}
+
+
+def test_each_tier_that_writes_json_is_annotated_whatever_came_of_it():
+    for path in WORKFLOWS:
+        for name, job in yaml.safe_load(path.read_text())["jobs"].items():
+            if any("--json" in step.get("run", "") for step in job["steps"]):
+                last = job["steps"][-1]
+                assert last["uses"] == "./.github/actions/finish" and last["if"] == "always()", name
+                written = {match for step in job["steps"] for match in re.findall(r"--json (\S+)", step.get("run", ""))}
+                assert written == {last["with"]["json"]}, name
