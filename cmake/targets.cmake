@@ -35,6 +35,14 @@ function(lightning_quick)
   set_property(SOURCE ${ARGN} APPEND PROPERTY COMPILE_OPTIONS $<$<CONFIG:Release>:-O1> $<$<CONFIG:Release>:-g1>)
 endfunction()
 
+# lightning_quick_target(TARGET HEADER...): all of its sources, and these headers are compiled once for it. A target of its
+# own, since gcc takes a precompiled header only where all flags are the same.
+function(lightning_quick_target target)
+  target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1> $<$<CONFIG:Release>:-g1>)
+  list(TRANSFORM ARGN REPLACE "^<(.*)>$" "$<$<COMPILE_LANGUAGE:CXX>:<\\1$<ANGLE-R>>")
+  target_precompile_headers(${target} PRIVATE ${ARGN})
+endfunction()
+
 # lightning_program(NAME SOURCES file... [LINK library...])
 function(lightning_program name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LINK")
@@ -67,9 +75,7 @@ function(lightning_tests name)
     return()
   endif()
   lightning_program(${name} SOURCES ${tests} ${arg_SOURCES} LINK ${arg_LINK} GTest::gtest GTest::gtest_main)
-  # All of one target alike, or gcc refuses the precompiled header.
-  target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O1> $<$<CONFIG:Release>:-g1>)
-  target_precompile_headers(${name} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:<gtest/gtest.h$<ANGLE-R>>)
+  lightning_quick_target(${name} <gtest/gtest.h>)
   target_compile_definitions(${name} PRIVATE LIGHTNING_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}"
                                              LIGHTNING_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   add_test(NAME ${name} COMMAND ${name})
