@@ -4,11 +4,15 @@ inside other pid namespaces, without pytest."""
 import os
 import pathlib
 import sys
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "python"))
 
 import lightning_faults  # noqa: E402
+
+
+FUTEX = "202"  # the number of the system call, on x86-64
 
 
 def program(name="crash-client"):
@@ -26,6 +30,21 @@ class Client(lightning_faults.Client):
 
     def stat(self):
         return {name: int(value) for name, value in (word.split("=") for word in self.ok("stat"))}
+
+    def fact(self, name):
+        """What /proc says of it, without the line's end."""
+        return (pathlib.Path("/proc") / str(self.pid) / name).read_text().rstrip("\n")
+
+    def wait_until(self, true, what, timeout=60):
+        """Until true() is: a fact that comes by itself, and that nobody is told of."""
+        deadline = time.monotonic() + timeout
+        while not true():
+            assert time.monotonic() < deadline, f"{self.command}, pid {self.pid}, is not yet {what}"
+            time.sleep(0.0005)
+
+    def wait_until_it_waits(self):
+        """Until it sleeps in a futex, as whoever waits for a key or an event does; not in a read of its next command."""
+        self.wait_until(lambda: self.fact("syscall").split()[0] == FUTEX, "waiting in a futex")
 
     def recovered(self):
         """How many dead clients one recover of this client healed, and how many are alive."""

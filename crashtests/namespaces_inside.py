@@ -30,14 +30,21 @@ def process_with_pid(pid):
     raise AssertionError(f"pid {pid} cannot be had")
 
 
+def kill_and_let_a_tick_pass(victim):
+    """Whoever starts afterwards has another start time, since those are counted in ticks (10 ms)."""
+    started = int(victim.fact("stat").rpartition(")")[2].split()[19])
+    victim.kill()
+    ticks = os.sysconf("SC_CLK_TCK")
+    victim.wait_until(lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME) * ticks // 10**9 > started, "of an earlier tick")
+
+
 def pid_reuse(segment):
     """Another process gets the pid of a dead client: the client is dead all the same."""
     survivor = attached(segment)
     for i in range(5):
         victim = attached(segment)
         victim.ok(f"create key{i} 100 1")
-        victim.kill()
-        time.sleep(0.03)  # start times have a resolution of 10 ms
+        kill_and_let_a_tick_pass(victim)
         other = process_with_pid(victim.pid)
         assert os.path.exists(f"/proc/{victim.pid}/stat")
         assert survivor.recovered() == [1, 1]
@@ -54,8 +61,7 @@ def pid_reuse_by_a_client(segment):
     victim = attached(segment)
     victim.ok("put key 100 1")
     victim.ok("create unsealed 100 1")
-    victim.kill()
-    time.sleep(0.03)
+    kill_and_let_a_tick_pass(victim)
     for _ in range(100):
         with open("/proc/sys/kernel/ns_last_pid", "w") as last:
             last.write(str(victim.pid - 1))
