@@ -19,7 +19,7 @@ namespace {
 constexpr uint32_t kFew = 1000;  // also the hot keys, and the operations of a batch
 constexpr uint32_t kMany = 10'000'000, kManyQuick = 1'000'000;
 constexpr uint64_t kValue = 8;  // bytes
-constexpr uint64_t kBudgetNs = 15'000'000;
+constexpr uint64_t kGetsNs = 15'000'000;
 
 using Key = std::array<char, 16>;
 std::string_view MakeKey(uint32_t i, Key* key) {
@@ -59,7 +59,7 @@ std::optional<double> TimeGets(Client* client, uint32_t objects) {
   Key key;
   for (uint32_t i = 0; i < kFew; ++i) keys.emplace_back(MakeKey(objects / 2 - kFew / 2 + i, &key));
   std::vector<double> samples;
-  const bool done = TimeBatches(kFew, kBudgetNs, &samples, [&] {
+  const bool done = TimeBatches(kFew, kGetsNs, &samples, [&] {
     return std::all_of(keys.begin(), keys.end(), [client](const std::string& k) { return client->Get(k).ok(); });
   });
   return done ? std::optional(Median(samples)) : std::nullopt;

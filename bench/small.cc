@@ -15,7 +15,7 @@ namespace lightning::bench {
 namespace {
 
 constexpr uint32_t kHotKeys = 1000;  // also the operations of a batch
-constexpr uint64_t kBudgetNs = 15'000'000;
+constexpr uint64_t kBatchesNs = 15'000'000;
 
 enum Operation : size_t { kGet, kPut, kDelete, kOperations };
 constexpr std::array<const char*, kOperations> kNames = {"get", "put", "delete"};
@@ -41,7 +41,7 @@ class Small {
   Status Time(Operation operation, Client* client, std::vector<double>* samples) const {
     Status status;
     const auto run = [&](auto one) {
-      return TimeBatches(kHotKeys, kBudgetNs, samples, [&] {
+      return TimeBatches(kHotKeys, kBatchesNs, samples, [&] {
         return std::all_of(order_.begin(), order_.end(), [&](uint32_t i) {
           status = one(i);
           return status.ok();
@@ -61,7 +61,7 @@ class Small {
     } else {
       // The puts that make the next batch possible stand outside the clock.
       const uint64_t begin = NowNs();
-      for (uint32_t n = 0; status.ok() && (n < 3 || NowNs() - begin < 2 * kBudgetNs); ++n) {
+      for (uint32_t n = 0; status.ok() && (n < 3 || NowNs() - begin < 2 * kBatchesNs); ++n) {
         const uint64_t start = NowNs();
         for (uint32_t k = 0; k < kHotKeys && status.ok(); ++k) status = client->Delete(keys_[order_[k]]);
         samples->push_back(static_cast<double>(NowNs() - start) / kHotKeys);

@@ -13,8 +13,6 @@
 namespace lightning::pkeys {
 namespace {
 
-constexpr uint32_t kClosed = 3, kOpen = 0;
-
 class KeysBreachTest : public KeysTest {
  protected:
   void SetUp() override {

@@ -24,7 +24,6 @@ using Planted = FirePlan::Planted;
 
 constexpr uint64_t kWindowsOfAThread = 5'000;
 constexpr uint64_t kSignals = 100;  // that each lane has to meet
-constexpr uint32_t kClosed = 3, kOpen = 0, kInitial = 1;
 
 std::atomic<uint64_t> signals, wrong_in_handler;
 std::atomic<int> key_in_handler;  // -1: none

@@ -24,8 +24,6 @@
 namespace lightning::pkeys {
 namespace {
 
-constexpr uint32_t kClosed = 3, kOpen = 0, kInitial = 1;  // kInitial: what the kernel gives threads and handlers
-
 // A thread that does as it is told.
 class Worker {
  public:

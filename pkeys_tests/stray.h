@@ -35,7 +35,9 @@ class FaultCatcher {
 // goes on with the rights that it had. Inside a FaultCatcher alone; also in signal handlers.
 Fault Try(Access access, const void* at);
 
-// The rights of this thread to a key's pages: 0 all, 1 none, 2 read, 3 none.
+// Rights to a key's pages: a window's, those outside of one, and what the kernel gives new threads and handlers.
+constexpr uint32_t kOpen = 0, kClosed = 3, kInitial = 1;
+// The rights of this thread: 0 all, 1 none, 2 read, 3 none.
 uint32_t RightsOf(int key);
 // Sets them, as no part of the store would.
 void SetRightsOf(int key, uint32_t rights);

@@ -17,8 +17,6 @@
 namespace lightning::faults {
 namespace {
 
-using Verdict = AuditItem::Verdict;
-
 bool IsWrpkru(const uint8_t* at) { return at[0] == 0x0F && at[1] == 0x01 && at[2] == 0xEF; }
 
 // XRSTOR m is 0F AE /5, XRSTORS m is 0F C7 /3; with a register in place of memory they are something else.
@@ -61,11 +59,13 @@ class Audit {
                        [&](const std::string& pattern) { return fnmatch(pattern.c_str(), function.c_str(), 0) == 0; });
   }
 
-  AuditItem& Add(uint64_t address, const std::string& instruction, Verdict verdict, const std::string& reason) {
+  AuditItem& Add(uint64_t address, const std::string& instruction, AuditItem::Verdict verdict,
+                 const std::string& reason) {
     const Function* function = elf_.FunctionAt(address);
     AuditItem item{address, instruction, function == nullptr ? "" : function->name, lines_.At(address),
                    verdict, reason};
-    if (verdict == Verdict::kViolation && IsAllowed(item.function)) item.verdict = Verdict::kAllowed;
+    if (verdict == AuditItem::Verdict::kViolation && IsAllowed(item.function))
+      item.verdict = AuditItem::Verdict::kAllowed;
     return items_.insert_or_assign(address, std::move(item)).first->second;
   }
 
@@ -82,21 +82,21 @@ class Audit {
 
   void FoundWrpkru(uint64_t address) {
     if (!code_.BeginsInstruction(address)) {
-      Add(address, "WRPKRU", Verdict::kViolation,
+      Add(address, "WRPKRU", AuditItem::Verdict::kViolation,
           "its bytes stand inside other instructions: a jump into the middle would execute it");
       return;
     }
     std::string missing;
     const auto sequence = SequenceAround(code_, address, &missing);
     if (!sequence) {
-      Add(address, "WRPKRU", Verdict::kViolation, missing);
+      Add(address, "WRPKRU", AuditItem::Verdict::kViolation, missing);
       return;
     }
     sequences_[address] = *sequence;
-    Add(address, "WRPKRU", sequence->opens ? Verdict::kOpens : Verdict::kCloses, "");
+    Add(address, "WRPKRU", sequence->opens ? AuditItem::Verdict::kOpens : AuditItem::Verdict::kCloses, "");
     const Function* function = elf_.FunctionAt(address);
     if (function == nullptr) {
-      Add(address, "WRPKRU", Verdict::kViolation, "belongs to no function whose paths could be followed");
+      Add(address, "WRPKRU", AuditItem::Verdict::kViolation, "belongs to no function whose paths could be followed");
     } else if (!function->part) {
       followed_.insert(function->begin);
     } else {
@@ -118,15 +118,16 @@ class Audit {
     const bool begins = code_.BeginsInstruction(address) ||
                         (code_.At(address - 1).special == Decoded::kXrstor && code_.BeginsInstruction(address - 1));
     if (!begins) {
-      Add(address, name, Verdict::kWarning, "its bytes stand inside other instructions");
+      Add(address, name, AuditItem::Verdict::kWarning, "its bytes stand inside other instructions");
     } else if (const auto mask = RestoredAt(address); mask && (*mask >> 9 & 1) == 0) {
       // As lazy binding of the C library does it, for what it saved itself.
-      Add(address, name, a_library_ ? Verdict::kWarning : Verdict::kViolation,
+      Add(address, name, a_library_ ? AuditItem::Verdict::kWarning : AuditItem::Verdict::kViolation,
           fmt::format(
               "not the gate's; its mask {:#x} leaves the rights out, so allow it by name where nobody jumps there",
               *mask));
     } else {
-      Add(address, name, Verdict::kViolation, "restores rights from memory, and the gate has no such instruction");
+      Add(address, name, AuditItem::Verdict::kViolation,
+          "restores rights from memory, and the gate has no such instruction");
     }
   }
 
@@ -196,9 +197,9 @@ class Audit {
   void Object(const PathFinding& finding) {
     const auto at = items_.find(finding.address);
     if (at == items_.end()) {
-      Add(finding.address, "path", Verdict::kViolation, finding.reason);
-    } else if (at->second.verdict == Verdict::kOpens || at->second.verdict == Verdict::kCloses) {
-      Add(finding.address, at->second.instruction, Verdict::kViolation, finding.reason);
+      Add(finding.address, "path", AuditItem::Verdict::kViolation, finding.reason);
+    } else if (at->second.verdict == AuditItem::Verdict::kOpens || at->second.verdict == AuditItem::Verdict::kCloses) {
+      Add(finding.address, at->second.instruction, AuditItem::Verdict::kViolation, finding.reason);
     }
   }
 
@@ -216,23 +217,23 @@ class Audit {
 
 }  // namespace
 
-const char* VerdictName(Verdict verdict) {
+const char* VerdictName(AuditItem::Verdict verdict) {
   switch (verdict) {
-    case Verdict::kOpens:
+    case AuditItem::Verdict::kOpens:
       return "opens";
-    case Verdict::kCloses:
+    case AuditItem::Verdict::kCloses:
       return "closes";
-    case Verdict::kAllowed:
+    case AuditItem::Verdict::kAllowed:
       return "allowed";
-    case Verdict::kWarning:
+    case AuditItem::Verdict::kWarning:
       return "warning";
-    case Verdict::kViolation:
+    case AuditItem::Verdict::kViolation:
       return "violation";
   }
   return "?";
 }
 
-uint64_t AuditReport::Count(Verdict verdict) const {
+uint64_t AuditReport::Count(AuditItem::Verdict verdict) const {
   return static_cast<uint64_t>(
       std::count_if(items.begin(), items.end(), [=](const AuditItem& item) { return item.verdict == verdict; }));
 }
@@ -250,11 +251,11 @@ nlohmann::ordered_json AuditToJson(const AuditReport& report) {
                                  {"code_bytes", report.code_bytes},
                                  {"functions", report.functions},
                                  {"followed", report.followed},
-                                 {"opens", report.Count(Verdict::kOpens)},
-                                 {"closes", report.Count(Verdict::kCloses)},
-                                 {"allowed", report.Count(Verdict::kAllowed)},
-                                 {"warnings", report.Count(Verdict::kWarning)},
-                                 {"violations", report.Count(Verdict::kViolation)}};
+                                 {"opens", report.Count(AuditItem::Verdict::kOpens)},
+                                 {"closes", report.Count(AuditItem::Verdict::kCloses)},
+                                 {"allowed", report.Count(AuditItem::Verdict::kAllowed)},
+                                 {"warnings", report.Count(AuditItem::Verdict::kWarning)},
+                                 {"violations", report.Count(AuditItem::Verdict::kViolation)}};
   json["items"] = nlohmann::ordered_json::array();
   for (const AuditItem& item : report.items) {
     json["items"].push_back({{"address", item.address},

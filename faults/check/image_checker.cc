@@ -12,19 +12,13 @@
 namespace lightning::faults {
 namespace {
 
-constexpr unsigned kPatience = 20;  // seconds; a check takes well under a millisecond
-
-std::string Failed(const char* what, const Status& status) {
-  return fmt::format("{} failed: {}", what, status.ToString());
-}
+constexpr unsigned kCheckPatience = 20;  // seconds; a check takes well under a millisecond
 
 std::string Joined(const std::vector<std::string>& lines) {
   std::string all;
   for (const std::string& line : lines) all += (all.empty() ? "" : "; ") + line;
   return all;
 }
-
-bool IsFull(Code code) { return code == Code::kSegmentFull || code == Code::kTooManyObjects; }
 
 }  // namespace
 
@@ -51,7 +45,7 @@ std::string ImageChecker::Begin(const std::byte* image, Expectation expectation)
   expectation_ = std::move(expectation);
   allowed_.clear();
   for (const Possible& possible : expectation_.allowed) allowed_.push_back(possible.content);
-  return Guarded(kPatience, [&]() -> std::string {
+  return Guarded(kCheckPatience, [&]() -> std::string {
     Load(image);
     Result<Client> client = copy_->Attach();
     if (!client.ok()) return Failed("attaching to the copy", client.status());
@@ -80,17 +74,17 @@ void ImageChecker::NameOutcomes(const Content& before) {
 }
 
 std::string ImageChecker::Check(const std::byte* image, bool thorough) {
-  std::string error = Guarded(kPatience, [&] { return Recovered(image); });
+  std::string error = Guarded(kCheckPatience, [&] { return Recovered(image); });
   if (!error.empty() || !thorough) return error;
-  error = Guarded(kPatience, [&] { return WriteFirst(image); });
+  error = Guarded(kCheckPatience, [&] { return WriteFirst(image); });
   if (!error.empty()) return "when a survivor writes first: " + error;
-  error = Guarded(kPatience, [&] { return StoppedVictim(image); });
+  error = Guarded(kCheckPatience, [&] { return StoppedVictim(image); });
   if (!error.empty()) return "when the client is stopped, not dead: " + error;
   return "";
 }
 
 std::string ImageChecker::CheckEnd(const std::byte* image, Code code, Content* content) {
-  return Guarded(kPatience, [&]() -> std::string {
+  return Guarded(kCheckPatience, [&]() -> std::string {
     Load(image);
     Result<Client> client = copy_->Attach();
     if (!client.ok()) return Failed("attaching to the copy", client.status());

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "faults/check/every_order.h"
+#include "faults/check/operations_for_tests.h"
 #include "faults/model/random.h"
 
 namespace lightning::faults {
@@ -16,22 +17,6 @@ using Kind = RegisterKind;
 using Answer = RegisterAnswer;
 
 constexpr uint64_t kA = 1, kB = 2, kC = 3;
-
-RegisterOperation Put(uint64_t value, uint64_t call, uint64_t ret = kNever) {
-  return {.kind = Kind::kPut, .value = value, .call = call, .ret = ret};
-}
-RegisterOperation Get(uint64_t value, uint64_t call, uint64_t ret) {
-  return {.kind = Kind::kGet, .value = value, .call = call, .ret = ret};
-}
-RegisterOperation Delete(uint64_t call, uint64_t ret = kNever, Answer answer = Answer::kNone) {
-  return {.kind = Kind::kDelete, .answer = answer, .call = call, .ret = ret};
-}
-RegisterOperation Replace(uint64_t expected, uint64_t value, Answer answer, uint64_t call, uint64_t ret = kNever) {
-  return {.kind = Kind::kReplace, .answer = answer, .value = value, .expected = expected, .call = call, .ret = ret};
-}
-RegisterOperation Contains(Answer answer, uint64_t call, uint64_t ret) {
-  return {.kind = Kind::kContains, .answer = answer, .call = call, .ret = ret};
-}
 
 Verdict Check(const Operations& operations, uint64_t initial = kAbsent) {
   LinearizabilityChecker checker;

@@ -112,28 +112,27 @@ class Generator {
 
 // --- Planting: one answer is changed to one that is certainly wrong, since every value was written once.
 
-using Operation = RegisterOperation;
-bool Before(const Operation& a, const Operation& b) { return a.Returned() && a.ret < b.call; }
-bool Replaced(const Operation& o) { return o.kind == Kind::kReplace && o.answer == Answer::kYes; }
-bool Wrote(const Operation& o) { return o.Returned() && (o.kind == Kind::kPut || Replaced(o)); }
-bool SawValue(const Operation& o) { return o.kind == Kind::kGet && o.Returned() && o.value != kAbsent; }
+bool Before(const RegisterOperation& a, const RegisterOperation& b) { return a.Returned() && a.ret < b.call; }
+bool Replaced(const RegisterOperation& o) { return o.kind == Kind::kReplace && o.answer == Answer::kYes; }
+bool Wrote(const RegisterOperation& o) { return o.Returned() && (o.kind == Kind::kPut || Replaced(o)); }
+bool SawValue(const RegisterOperation& o) { return o.kind == Kind::kGet && o.Returned() && o.value != kAbsent; }
 
 // Each tries the operations of one key, and the second half of them first, so that something came before.
-using Plant = bool (*)(std::span<Operation*> its);
+using Plant = bool (*)(std::span<RegisterOperation*> its);
 
 // Calls try_one for each operation from the middle on, and then for the others.
-bool Anywhere(std::span<Operation*> its, const std::function<bool(Operation*)>& try_one) {
+bool Anywhere(std::span<RegisterOperation*> its, const std::function<bool(RegisterOperation*)>& try_one) {
   const auto middle = its.begin() + static_cast<std::ptrdiff_t>(its.size() / 2);
   return std::any_of(middle, its.end(), try_one) || std::any_of(its.begin(), middle, try_one);
 }
 
 // A get sees a value that was replaced before it was called.
-bool StaleRead(std::span<Operation*> its) {
-  return Anywhere(its, [&](Operation* get) {
+bool StaleRead(std::span<RegisterOperation*> its) {
+  return Anywhere(its, [&](RegisterOperation* get) {
     if (!SawValue(*get)) return false;
-    for (const Operation* newer : its) {
+    for (const RegisterOperation* newer : its) {
       if (!Wrote(*newer) || !Before(*newer, *get)) continue;
-      for (const Operation* older : its) {
+      for (const RegisterOperation* older : its) {
         if (!Wrote(*older) || !Before(*older, *newer)) continue;
         get->value = older->value;
         return true;
@@ -144,10 +143,10 @@ bool StaleRead(std::span<Operation*> its) {
 }
 
 // A get sees the value that a replace had taken away before.
-bool LostUpdate(std::span<Operation*> its) {
-  return Anywhere(its, [&](Operation* get) {
+bool LostUpdate(std::span<RegisterOperation*> its) {
+  return Anywhere(its, [&](RegisterOperation* get) {
     if (!SawValue(*get)) return false;
-    for (const Operation* replace : its) {
+    for (const RegisterOperation* replace : its) {
       if (!Replaced(*replace) || replace->expected == kAbsent || !Before(*replace, *get)) continue;
       get->value = replace->expected;
       return true;
@@ -157,15 +156,15 @@ bool LostUpdate(std::span<Operation*> its) {
 }
 
 // A get sees what an interrupted delete had done, and a later one that it was not done after all.
-bool DirtyDelete(std::span<Operation*> its) {
-  return Anywhere(its, [&](Operation* deletes) {
+bool DirtyDelete(std::span<RegisterOperation*> its) {
+  return Anywhere(its, [&](RegisterOperation* deletes) {
     if (deletes->kind != Kind::kDelete || deletes->Returned()) return false;
-    for (const Operation* put : its) {
+    for (const RegisterOperation* put : its) {
       if (!Wrote(*put)) continue;
-      for (Operation* first : its) {
+      for (RegisterOperation* first : its) {
         if (!SawValue(*first) || first->value != put->value || !Before(*put, *first) || first->call < deletes->call)
           continue;
-        for (const Operation* second : its) {
+        for (const RegisterOperation* second : its) {
           if (!SawValue(*second) || second->value != put->value || !Before(*first, *second)) continue;
           first->value = kAbsent;
           return true;
@@ -177,10 +176,11 @@ bool DirtyDelete(std::span<Operation*> its) {
 }
 
 // A get sees what is put only after it returned.
-bool FutureRead(std::span<Operation*> its) {
-  return Anywhere(its, [&](Operation* get) {
+bool FutureRead(std::span<RegisterOperation*> its) {
+  return Anywhere(its, [&](RegisterOperation* get) {
     if (!SawValue(*get)) return false;
-    const auto put = std::find_if(its.begin(), its.end(), [&](Operation* o) { return Wrote(*o) && Before(*get, *o); });
+    const auto put =
+        std::find_if(its.begin(), its.end(), [&](RegisterOperation* o) { return Wrote(*o) && Before(*get, *o); });
     if (put == its.end()) return false;
     get->value = (*put)->value;
     return true;
@@ -188,10 +188,10 @@ bool FutureRead(std::span<Operation*> its) {
 }
 
 // Two replaces took away the same value.
-bool DoubleReplace(std::span<Operation*> its) {
-  return Anywhere(its, [&](Operation* second) {
+bool DoubleReplace(std::span<RegisterOperation*> its) {
+  return Anywhere(its, [&](RegisterOperation* second) {
     if (!Replaced(*second)) return false;
-    for (const Operation* first : its) {
+    for (const RegisterOperation* first : its) {
       if (first == second || !Replaced(*first) || first->expected == kAbsent || first->expected == second->expected)
         continue;
       second->expected = first->expected;
@@ -221,8 +221,8 @@ bool MakeHistory(const HistorySettings& settings, HistoryFile* file, std::string
     *error = "a violation needs values of their own: an equal one could excuse it";
     return false;
   }
-  std::map<uint64_t, std::vector<Operation*>> keys;
-  for (Operation& o : file->operations) keys[o.key].push_back(&o);
+  std::map<uint64_t, std::vector<RegisterOperation*>> keys;
+  for (RegisterOperation& o : file->operations) keys[o.key].push_back(&o);
   const Plant plant = kPlants[static_cast<size_t>(name - kPlantNames.begin())];
   if (std::any_of(keys.begin(), keys.end(), [&](auto& key) { return plant(key.second); })) return true;
   *error = fmt::format("no place for a {} in so short a history; try more --operations or another --seed", *name);

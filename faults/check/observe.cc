@@ -9,6 +9,10 @@ std::string Copy(Bytes bytes) { return std::string(reinterpret_cast<const char*>
 
 }  // namespace
 
+std::string Failed(const char* what, const Status& status) {
+  return fmt::format("{} failed: {}", what, status.ToString());
+}
+
 std::string Observe(Client& client, SeenContent* seen) {
   seen->clear();
   const Result<std::vector<ObjectInfo>> list = client.List();

@@ -11,6 +11,12 @@
 
 namespace lightning::faults {
 
+// A put that failed for want of room.
+inline bool IsFull(Code code) { return code == Code::kSegmentFull || code == Code::kTooManyObjects; }
+
+// An error text.
+std::string Failed(const char* what, const Status& status);
+
 struct SeenObject {
   uint64_t version = 0;
   std::string value, metadata;

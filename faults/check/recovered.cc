@@ -8,7 +8,7 @@
 namespace lightning::faults {
 namespace {
 
-constexpr unsigned kPatience = 20;  // seconds; a recovery takes well under a millisecond
+constexpr unsigned kRecoveryPatience = 20;  // seconds; a recovery takes well under a millisecond
 
 }  // namespace
 
@@ -18,7 +18,7 @@ std::vector<std::byte> RecoveredBytes(const Segment& segment, const std::vector<
   copy->world()->dead.assign(copy->world()->dead.size(), true);
   for (const SlotIndex slot : alive) copy->world()->dead[slot] = false;
   bool came_back = false;
-  Guarded(kPatience, [&]() -> std::string {
+  Guarded(kRecoveryPatience, [&]() -> std::string {
     if (Result<Client> client = copy->Attach(); client.ok()) static_cast<void>(client->Recover());
     came_back = true;
     return "";

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "faults/check/make_history.h"
+#include "faults/check/operations_for_tests.h"
 
 namespace lightning::faults {
 namespace {
@@ -72,13 +73,6 @@ INSTANTIATE_TEST_SUITE_P(SmallestPart, PlantTest,
                            std::ranges::replace(name, '-', '_');
                            return name;
                          });
-
-RegisterOperation Put(uint64_t value, uint64_t call, uint64_t ret) {
-  return {.kind = RegisterKind::kPut, .value = value, .call = call, .ret = ret};
-}
-RegisterOperation Get(uint64_t value, uint64_t call, uint64_t ret) {
-  return {.kind = RegisterKind::kGet, .value = value, .call = call, .ret = ret};
-}
 
 TEST(SmallestPartTest, NothingIsLeftOutThatWouldExcuseIt) {
   // Without the delete, the get that saw nothing would look wrong; it is not.

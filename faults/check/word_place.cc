@@ -11,8 +11,8 @@ namespace lightning::faults {
 namespace {
 
 enum Structure : uint32_t { kSuperblock, kCentral, kSlot, kLog, kBucket, kObject, kBlock, kEvent, kPage, kStructures };
-constexpr std::array<const char*, kStructures> kNames = {"superblock", "central", "slot",  "log", "bucket",
-                                                         "object",     "block",   "event", "page"};
+constexpr std::array<const char*, kStructures> kStructureNames = {"superblock", "central", "slot",  "log", "bucket",
+                                                                  "object",     "block",   "event", "page"};
 constexpr uint32_t kOffsetBits = 24;
 
 constexpr WordPlace Make(Structure structure, uint64_t offset) {
@@ -74,12 +74,12 @@ std::optional<WordPlace> PlaceOf(const Segment& segment, uint64_t offset) {
 }
 
 std::string PlaceName(WordPlace place) {
-  return fmt::format("{} offset {}", kNames[place >> kOffsetBits], place & ((1u << kOffsetBits) - 1));
+  return fmt::format("{} offset {}", kStructureNames[place >> kOffsetBits], place & ((1u << kOffsetBits) - 1));
 }
 
 std::optional<WordPlace> ParsePlace(const std::string& name) {
   for (uint32_t i = 0; i < kStructures; ++i) {
-    const std::string begin = fmt::format("{} offset ", kNames[i]);
+    const std::string begin = fmt::format("{} offset ", kStructureNames[i]);
     if (!name.starts_with(begin)) continue;
     const WordPlace place = i << kOffsetBits | static_cast<uint32_t>(std::strtoul(&name[begin.size()], nullptr, 10));
     if (PlaceName(place) == name) return place;

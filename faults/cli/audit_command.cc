@@ -31,9 +31,8 @@ std::string FindLibrary(const std::string& name, const std::filesystem::path& be
 }
 
 void Print(const AuditReport& report, bool quiet) {
-  using Verdict = AuditItem::Verdict;
   for (const AuditItem& item : report.items) {
-    const bool well = item.verdict == Verdict::kOpens || item.verdict == Verdict::kCloses;
+    const bool well = item.verdict == AuditItem::Verdict::kOpens || item.verdict == AuditItem::Verdict::kCloses;
     if (well && quiet) continue;
     fmt::print("{:#x}  {:<7} {:<9}  {}\n", item.address, item.instruction, VerdictName(item.verdict),
                item.source.empty() ? item.function : item.source);
@@ -42,9 +41,9 @@ void Print(const AuditReport& report, bool quiet) {
   fmt::print(
       "{}: {} bytes of code, {} functions; the gate opens in {} places and closes in {}; {} allowed by name, {} "
       "warnings, {} violations\n",
-      report.file, Thousands(report.code_bytes), Thousands(report.functions), report.Count(Verdict::kOpens),
-      report.Count(Verdict::kCloses), report.Count(Verdict::kAllowed), report.Count(Verdict::kWarning),
-      report.Count(Verdict::kViolation));
+      report.file, Thousands(report.code_bytes), Thousands(report.functions), report.Count(AuditItem::Verdict::kOpens),
+      report.Count(AuditItem::Verdict::kCloses), report.Count(AuditItem::Verdict::kAllowed),
+      report.Count(AuditItem::Verdict::kWarning), report.Count(AuditItem::Verdict::kViolation));
 }
 
 int RunAudit(const AuditOptions& options) {

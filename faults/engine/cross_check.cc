@@ -17,12 +17,12 @@
 namespace lightning::faults {
 namespace {
 
-constexpr uint32_t kNear = 256;  // bytes of code
+constexpr uint32_t kNearCode = 256;  // bytes of code
 
 // The store itself is often a line of <atomic> that was inlined; then the last line of the store's sources before it.
 std::string LineOf(const LineTable& table, uint32_t address) {
   if (address == StepPoint::kElsewhere) return "in a library";
-  for (uint32_t back = 0; back <= std::min(kNear, address); ++back) {
+  for (uint32_t back = 0; back <= std::min(kNearCode, address); ++back) {
     std::string lines;
     for (const SourcePlace& place : table.At(address - back))
       lines += fmt::format("{}{}:{}", lines.empty() ? "" : ", ", table.files()[place.file], place.line);

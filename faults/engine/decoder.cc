@@ -1,5 +1,6 @@
 #include "faults/engine/decoder.h"
 
+#include <sys/syscall.h>
 #include <sys/uio.h>
 
 namespace lightning::faults {
@@ -83,6 +84,10 @@ bool Value(uint16_t name, const user_regs_struct& r, uint64_t* value) {
 bool WritesNothing(unsigned id) { return id == X86_INS_NOP || id == X86_INS_LEA || id == X86_INS_ENDBR64; }
 
 }  // namespace
+
+bool ChangesMappings(uint64_t call) {
+  return call == SYS_mmap || call == SYS_munmap || call == SYS_mremap || call == SYS_brk || call == SYS_execve;
+}
 
 Decoder::Decoder() {
   if (cs_open(CS_ARCH_X86, CS_MODE_64, &engine_) != CS_ERR_OK) return;

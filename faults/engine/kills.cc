@@ -24,9 +24,9 @@ namespace lightning::faults {
 namespace {
 
 constexpr uint32_t kKillsInRound = 12;
-constexpr uint64_t kPatience = 20'000'000'000;  // ns until a survivor that does not pause counts as hanging
-constexpr uint64_t kRoundsPerFull = 16;         // rounds between two full directories
-constexpr uint64_t kRecyclePercent = 25;        // of the dead have their pid used again
+constexpr uint64_t kSurvivorPatience = 20'000'000'000;  // ns until a survivor that does not pause counts as hanging
+constexpr uint64_t kRoundsPerFull = 16;                 // rounds between two full directories
+constexpr uint64_t kRecyclePercent = 25;                // of the dead have their pid used again
 // Two processes of one pid that began in the same clock tick (10 ms), with the same code and stack as two forks of one
 // parent have, are the same to the store (docs/fault-model.md): a pid comes back later than that.
 constexpr uint64_t kTickNanoseconds = 20'000'000;
@@ -241,7 +241,7 @@ class KillsRun {
           const int exit = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
           return fmt::format("a survivor ended with {}: {}", exit, board_->lanes[lane].error);
         }
-        if (MonotonicNanoseconds() - begin > kPatience)
+        if (MonotonicNanoseconds() - begin > kSurvivorPatience)
           return fmt::format("survivor {} hangs inside an operation", lane);
         usleep(200);
       }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "faults/check/observe.h"
 #include "faults/engine/sequence_runner.h"
 
 namespace lightning::faults {
@@ -16,8 +17,6 @@ struct Prepared {
     options.metadata = AsBytes(metadata);
   }
 };
-
-bool IsFull(Code code) { return code == Code::kSegmentFull || code == Code::kTooManyObjects; }
 
 }  // namespace
 

@@ -12,11 +12,12 @@
 #include <filesystem>
 #include <fstream>
 
+#include "faults/engine/decoder.h"
+
 namespace lightning::faults {
 namespace {
 
-constexpr size_t kPage = 4096;
-constexpr size_t kWidest = 64 + 8;           // bytes that one store writes at most, from the word it begins in
+constexpr size_t kPageSize = 4096;
 constexpr size_t kMost = size_t{256} << 20;  // bytes of all files together
 
 std::vector<std::string> FilesBelow(const std::string& directory) {
@@ -76,13 +77,14 @@ bool SharedFiles::Reopen() {
       }
       file.view = static_cast<const std::byte*>(view);
       file.shadow.resize(file.size);
-      file.pages.assign((file.size + kPage - 1) / kPage, 0);
+      file.pages.assign((file.size + kPageSize - 1) / kPageSize, 0);
     }
     files_.push_back(std::move(file));
     // A page of zeros hashes to something else than 0: every page is made new.
     File& last = files_.back();
     for (size_t page = 0; page < last.pages.size(); ++page)
-      last.pages[page] = XXH3_64bits(last.shadow.data() + page * kPage, std::min(kPage, last.size - page * kPage));
+      last.pages[page] =
+          XXH3_64bits(last.shadow.data() + page * kPageSize, std::min(kPageSize, last.size - page * kPageSize));
   }
   return true;
 }
@@ -91,12 +93,13 @@ bool SharedFiles::Compare(size_t number, size_t begin, size_t end) {
   File& file = files_[number];
   end = std::min(end, file.size);
   bool changed = false;
-  for (size_t page = begin / kPage; page * kPage < end; ++page) {
-    const size_t from = std::max(begin, page * kPage), to = std::min(end, (page + 1) * kPage);
+  for (size_t page = begin / kPageSize; page * kPageSize < end; ++page) {
+    const size_t from = std::max(begin, page * kPageSize), to = std::min(end, (page + 1) * kPageSize);
     if (memcmp(file.shadow.data() + from, file.view + from, to - from) == 0) continue;
     changed = true;
     memcpy(file.shadow.data() + from, file.view + from, to - from);
-    file.pages[page] = XXH3_64bits(file.shadow.data() + page * kPage, std::min(kPage, file.size - page * kPage));
+    file.pages[page] =
+        XXH3_64bits(file.shadow.data() + page * kPageSize, std::min(kPageSize, file.size - page * kPageSize));
   }
   return changed;
 }
@@ -140,7 +143,7 @@ SharedFiles::Place SharedFiles::Find(uint64_t address) const {
 bool SharedFiles::LookAt(uint64_t address) {
   const Mapping* mapping = MappingOf(address);
   const size_t offset = address - mapping->begin + mapping->offset;
-  return Compare(mapping->file, offset & ~size_t{7}, offset + kWidest);
+  return Compare(mapping->file, offset & ~size_t{7}, offset + 8 + kWidestStore);
 }
 
 uint64_t SharedFiles::Hash() const {

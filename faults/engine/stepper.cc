@@ -8,17 +8,6 @@
 #include <fstream>
 
 namespace lightning::faults {
-namespace {
-
-constexpr uint64_t kWidest = 64;           // bytes that one store writes at most
-constexpr uint64_t kFullLookEvery = 2048;  // instructions: proves that no store was overlooked
-
-bool ChangesMappings(uint64_t call) {
-  return call == SYS_mmap || call == SYS_munmap || call == SYS_mremap || call == SYS_brk;
-}
-
-}  // namespace
-
 Stepper::Stepper(Tracee& tracee, const Segment& segment, std::string path, ChangedWords* words)
     : tracee_(tracee),
       segment_(segment),
@@ -90,7 +79,7 @@ bool Stepper::LookAfter(const Instruction& instruction, const user_regs_struct& 
       case Target::kElsewhere:
         break;
       case Target::kSegment:
-        changed |= Changed(offset, offset + kWidest);
+        changed |= Changed(offset, offset + kWidestStore);
         break;
       case Target::kUnknown:
         // The stack has grown; or the store did not happen, as that of a string instruction with count zero.

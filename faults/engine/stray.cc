@@ -23,7 +23,7 @@ namespace lightning::faults {
 namespace {
 
 constexpr uint32_t kRestQuota = 2'000, kWorkQuota = 20'000;  // shots of each thread between two looks
-constexpr double kPatience = 60;                             // seconds for one volley; an emulated machine is slow
+constexpr double kVolleyPatience = 60;                       // seconds for one volley; an emulated machine is slow
 
 // Whether a landing like this is a fault of the store's. In mode none nothing is kept out, and a judge that sees that
 // is sound; in mode hidden what is aimed lands, as its description says.
@@ -199,7 +199,7 @@ class StrayRound {
         pid_ = -1;
         return false;
       }
-      if (SecondsSince(begin) > kPatience) {
+      if (SecondsSince(begin) > kVolleyPatience) {
         End();
         return false;
       }

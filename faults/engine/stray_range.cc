@@ -23,7 +23,7 @@ namespace {
 
 constexpr uint32_t kKeys = 24;  // of each worker
 constexpr uint64_t kLargest = 6000;
-constexpr uint64_t kNear = 512 * 1024;  // bytes from the mapping; its guards are wider
+constexpr uint64_t kNearMapping = 512 * 1024;  // bytes from the mapping; its guards are wider
 constexpr uint64_t kAddresses = uint64_t{1} << 47;
 constexpr auto kRelaxed = std::memory_order_relaxed;
 
@@ -262,7 +262,7 @@ class Range {
       case StrayTarget::kView:
         return aim.view + random.Below(size() / 8) * 8;
       case StrayTarget::kNear: {
-        const uint64_t distance = 8 + random.Below(kNear / 8) * 8;
+        const uint64_t distance = 8 + random.Below(kNearMapping / 8) * 8;
         return random.Percent(50) ? aim.control - distance : aim.control + size() + distance - 8;
       }
       case StrayTarget::kWild:

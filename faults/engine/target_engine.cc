@@ -22,7 +22,6 @@
 namespace lightning::faults {
 namespace {
 
-constexpr uint64_t kFullLookEvery = 4096;  // instructions: proves that no store was overlooked
 constexpr uint64_t kLongest = 20'000'000;  // instructions of one operation
 
 // The first name that nobody uses: addresses and instruction counts may depend on it, and stay the same from run to
@@ -41,10 +40,6 @@ std::string MakeWorkDirectory(int* handle) {
 
 bool AnswersNext(const Instruction& instruction, const user_regs_struct& registers) {
   return instruction.system_call && registers.rax == SYS_write && registers.rdi == STDOUT_FILENO;
-}
-
-bool ChangesMappings(uint64_t call) {
-  return call == SYS_mmap || call == SYS_munmap || call == SYS_mremap || call == SYS_brk || call == SYS_execve;
 }
 
 // Whether the instruction that was just executed changed the shared files.

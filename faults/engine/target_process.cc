@@ -35,13 +35,6 @@ constexpr uint64_t kProcessorMs = 500, kSleeps = 20'000;
 const char* const kEnvironment[] = {"PATH=/usr/local/bin:/usr/bin:/bin", "LC_ALL=C.UTF-8", "PYTHONHASHSEED=0",
                                     "PYTHONDONTWRITEBYTECODE=1", nullptr};
 
-void PinToCurrentProcessor() {
-  cpu_set_t one;
-  CPU_ZERO(&one);
-  CPU_SET(static_cast<size_t>(sched_getcpu()), &one);
-  sched_setaffinity(0, sizeof one, &one);
-}
-
 [[noreturn]] void BecomeTarget(const TargetFile& file, const std::string& directory, bool traced) {
   const rlimit no_core = {0, 0};
   setrlimit(RLIMIT_CORE, &no_core);

@@ -19,15 +19,14 @@ std::string& Program() {
   return program;
 }
 
-// Both on the tracer's processor: a step is then a switch and no wake-up across processors.
+}  // namespace
+
 void PinToCurrentProcessor() {
   cpu_set_t one;
   CPU_ZERO(&one);
   CPU_SET(static_cast<size_t>(sched_getcpu()), &one);
   sched_setaffinity(0, sizeof one, &one);
 }
-
-}  // namespace
 
 const std::string& VictimProgram() { return Program(); }
 void SetVictimProgram(const std::string& path) { Program() = path; }

@@ -10,6 +10,10 @@
 
 namespace lightning::faults {
 
+// The calling thread stays where it is, as do those it starts: a tracer on its tracee's processor makes a step a switch
+// and no wake-up across processors.
+void PinToCurrentProcessor();
+
 class Tracee {
  public:
   // Starts `program` with an empty environment. An error text, or "".

@@ -10,12 +10,12 @@
 namespace lightning::faults {
 namespace {
 
-struct Weight {
+struct OpWeight {
   Op op;
   uint32_t weight;
 };
 // Of 1,000.
-constexpr std::array<Weight, kOps> kWeights = {{
+constexpr std::array<OpWeight, kOps> kOpWeights = {{
     {Op::kPut, 235},     {Op::kReplace, 60},  {Op::kPutBatch, 25},   {Op::kCreate, 50},    {Op::kSeal, 40},
     {Op::kAbort, 12},    {Op::kGet, 190},     {Op::kGetBatch, 15},   {Op::kGetWaiting, 5}, {Op::kRelease, 150},
     {Op::kContains, 30}, {Op::kDelete, 100},  {Op::kList, 10},       {Op::kEvict, 6},      {Op::kStats, 25},
@@ -25,14 +25,14 @@ constexpr std::array<Weight, kOps> kWeights = {{
 
 constexpr uint32_t TotalWeight() {
   uint32_t total = 0;
-  for (const Weight& weight : kWeights) total += weight.weight;
+  for (const OpWeight& weight : kOpWeights) total += weight.weight;
   return total;
 }
 static_assert(TotalWeight() == 1000);
 
 Op PickOp(Random& random) {
   uint64_t at = random.Below(TotalWeight());
-  for (const Weight& weight : kWeights) {
+  for (const OpWeight& weight : kOpWeights) {
     if (at < weight.weight) return weight.op;
     at -= weight.weight;
   }

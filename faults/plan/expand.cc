@@ -16,7 +16,7 @@ struct ActionWeight {
   Action action;
   uint32_t weight;
 };
-constexpr std::array<ActionWeight, 20> kWeights = {{
+constexpr std::array<ActionWeight, 20> kActionWeights = {{
     {Action::kPut, 26},    {Action::kReplace, 8},   {Action::kPutBatch, 6},  {Action::kCreate, 9},
     {Action::kSeal, 8},    {Action::kAbort, 3},     {Action::kGet, 12},      {Action::kPin, 6},
     {Action::kUnpin, 5},   {Action::kContains, 2},  {Action::kDelete, 11},   {Action::kList, 2},
@@ -144,14 +144,14 @@ class Expander {
 
   Action PickAction(const Hand& hand) {
     const auto weight = [&](size_t i) {
-      return MakesSense(kWeights[i].action, hand) ? kWeights[i].weight * tastes_[i] : 0;
+      return MakesSense(kActionWeights[i].action, hand) ? kActionWeights[i].weight * tastes_[i] : 0;
     };
     uint32_t total = 0;
-    for (size_t i = 0; i < kWeights.size(); ++i) total += weight(i);
+    for (size_t i = 0; i < kActionWeights.size(); ++i) total += weight(i);
     if (total == 0) return hand.attached ? Action::kPut : Action::kAttach;
     uint64_t at = random_.Below(total);
-    for (size_t i = 0; i < kWeights.size(); ++i) {
-      if (at < weight(i)) return kWeights[i].action;
+    for (size_t i = 0; i < kActionWeights.size(); ++i) {
+      if (at < weight(i)) return kActionWeights[i].action;
       at -= weight(i);
     }
     return Action::kPut;
@@ -291,7 +291,7 @@ class Expander {
 
   const PlanShape shape_;
   Random random_;
-  std::array<uint32_t, kWeights.size()> tastes_{};
+  std::array<uint32_t, kActionWeights.size()> tastes_{};
   Plan plan_;
   std::vector<std::string> keys_;
   std::map<std::string, std::set<std::pair<uint64_t, uint32_t>>> shapes_;

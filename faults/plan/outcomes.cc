@@ -6,19 +6,16 @@
 #include "faults/plan/playback.h"
 
 namespace lightning::faults {
-namespace {
-
-// One thing that has happened. A model cannot be copied, so a past is kept and played again.
-struct Happened {
-  size_t client = 0;
-  const PlanOperation* operation = nullptr;  // null: the client was killed
-  size_t evictions = 0;                      // came first
-  bool effect = true;
-};
-
-}  // namespace
 
 struct Outcomes::World {
+  // One thing that has happened. A model cannot be copied, so a past is kept and played again.
+  struct Happened {
+    size_t client = 0;
+    const PlanOperation* operation = nullptr;  // null: the client was killed
+    size_t evictions = 0;                      // came first
+    bool effect = true;
+  };
+
   std::vector<Happened> past;
   Code code = Code::kOk;  // of the last operation
 

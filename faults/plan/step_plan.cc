@@ -12,7 +12,7 @@
 namespace lightning::faults {
 namespace {
 
-constexpr std::array<std::string_view, 22> kNames = {
+constexpr std::array<std::string_view, 22> kStepNames = {
     "put-insert",   "put-replace",  "put-large", "put-long-key",    "put-overflow", "put-drain",
     "put-evict",    "put-event",    "put-heals", "replace-version", "put-batch",    "create-seal",
     "create-large", "create-abort", "delete",    "delete-overflow", "evict",        "subscribe",
@@ -315,9 +315,11 @@ class Maker {
 
 }  // namespace
 
-std::span<const std::string_view> StepNames() { return kNames; }
+std::span<const std::string_view> StepNames() { return kStepNames; }
 
-bool IsStepName(std::string_view name) { return std::find(kNames.begin(), kNames.end(), name) != kNames.end(); }
+bool IsStepName(std::string_view name) {
+  return std::find(kStepNames.begin(), kStepNames.end(), name) != kStepNames.end();
+}
 
 StepPlan MakeStepPlan(std::string_view name, uint64_t seed) {
   StepPlan plan = Maker(name, seed).Make();

@@ -7,7 +7,7 @@
 namespace lightning::faults {
 namespace {
 
-Allocations* current = nullptr;
+Allocations* current_allocations = nullptr;
 
 // Before each block, so that what follows stays aligned as malloc aligns.
 struct alignas(16) Block {
@@ -41,10 +41,10 @@ size_t Allocations::count() const {
   return total;
 }
 
-AllocationScope::AllocationScope(Allocations* owner) : before_(current) { current = owner; }
-AllocationScope::~AllocationScope() { current = before_; }
-Allocations* CurrentAllocations() { return current; }
-void SetCurrentAllocations(Allocations* owner) { current = owner; }
+AllocationScope::AllocationScope(Allocations* owner) : before_(current_allocations) { current_allocations = owner; }
+AllocationScope::~AllocationScope() { current_allocations = before_; }
+Allocations* CurrentAllocations() { return current_allocations; }
+void SetCurrentAllocations(Allocations* owner) { current_allocations = owner; }
 
 namespace {
 
@@ -52,9 +52,9 @@ void* Allocate(size_t size) {
   auto* block = static_cast<Block*>(std::malloc(sizeof(Block) + size));
   if (block == nullptr) std::abort();  // as the machine is: no test has so much
   new (block) Block;
-  if (current != nullptr) {
+  if (current_allocations != nullptr) {
     // The list's head is its first member.
-    auto* const head = reinterpret_cast<Allocations::Header*>(current);
+    auto* const head = reinterpret_cast<Allocations::Header*>(current_allocations);
     block->header = {head, head->next};
     head->next->previous = &block->header;
     head->next = &block->header;

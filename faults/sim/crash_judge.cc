@@ -6,17 +6,14 @@
 #include <cstring>
 
 #include "faults/check/guarded.h"
+#include "faults/check/observe.h"
 #include "faults/report/progress.h"
 #include "faults/sim/accounts.h"
 
 namespace lightning::faults {
 namespace {
 
-std::string Failed(const char* what, const Status& status) {
-  return fmt::format("{} failed: {}", what, status.ToString());
-}
-
-constexpr unsigned kPatience = 60;  // seconds; a check takes well under a millisecond
+constexpr unsigned kJudgePatience = 60;  // seconds; a check takes well under a millisecond
 
 // No key of a plan is this long.
 constexpr const char* kSurvivorsKey =
@@ -45,7 +42,7 @@ std::string CrashJudge::Check(CrashImage& image, const Record& record) {
 std::string CrashJudge::Heal(uint32_t level, uint64_t choice) {
   ++counts_.distinct;
   ++counts_.by_depth[level];
-  GuardedGoesOn(kPatience);
+  GuardedGoesOn(kJudgePatience);
   World& world = *image_->memory().world();
   const World before = world;
   world.dead.assign(world.dead.size(), true);

@@ -13,7 +13,7 @@
 namespace lightning::faults {
 namespace {
 
-constexpr unsigned kPatience = 60;  // seconds; a run takes milliseconds
+constexpr unsigned kRunPatience = 60;  // seconds; a run takes milliseconds
 // Schedules of a plan that follows from the seed; one that is given is tried for as long as there is time.
 constexpr uint64_t kSchedulesWithCrashStates = 5, kSchedules = 100;
 // Of so many plans the middle one has its crash states looked at, and the other kinds take turns: about half of the
@@ -94,7 +94,7 @@ Plan SimEngine::NextPlan(uint64_t number) const {
 
 std::string SimEngine::RunOnce(Simulation& sim, Strategy& strategy, CrashJudge* judge, bool* died) {
   *died = true;
-  std::string error = Guarded(kPatience, [&] {
+  std::string error = Guarded(kRunPatience, [&] {
     std::string what = sim.Run(strategy, judge);
     *died = false;
     return what;
