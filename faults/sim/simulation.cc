@@ -21,6 +21,7 @@ class Simulation::SimKernel final : public Kernel {
   SimKernel(Simulation& sim, Runner& runner, uint64_t pid) : sim_(sim), runner_(runner), pid_(pid) {}
 
   Status Announce(uint32_t slot) override {
+    sim_.DrainCurrent();
     runner_.slot = static_cast<int>(slot);
     sim_.WakePollers();
     return {};
@@ -203,7 +204,7 @@ void Simulation::Begin() {
   current_number_ = 0;
   attacher_ = nullptr;
   pollers_ = 0;
-  scheduled_ = observed_ = crash_pending_ = died_ = in_turn_ = false;
+  scheduled_ = observed_ = imaged_ = crash_pending_ = died_ = in_turn_ = false;
   points_ = clock_ = ticks_ = trace_ = 0;
   now_ = Nanoseconds(1);
 }
@@ -274,7 +275,7 @@ void Simulation::RunTurn(const Turn& turn, CrashObserver* observer) {
   } while (crash_pending_ && error_.empty() && runner.life == Life::kReady && !runner.fiber->done());
   crash_pending_ = false;
   if (runner.fiber->done()) {
-    if (runner.payload_size != 0)
+    if (runner.payload_size != 0 && imaged_)
       image_.WriteBytes(runner.payload, memory_.data() + runner.payload, runner.payload_size);
     runner.payload_size = 0;
     Watch(runner);
@@ -358,11 +359,12 @@ std::string Simulation::Run(Strategy& strategy, CrashObserver* observer) {
   std::string error = Before();
   if (error.empty()) error = error_;
   if (!error.empty()) return error;
-  image_.Load(memory_.data(), dirty_);
-  SetSharedMemoryHooks(this, this);
   scheduled_ = true;
   observed_ = observer != nullptr;
+  imaged_ = observed_ || log_ != nullptr;
+  if (imaged_) image_.Load(memory_.data(), dirty_);
   image_.set_hashing(observed_);
+  SetSharedMemoryHooks(this, this);
   MoveAll(strategy, observer);
   const uint64_t points = points_;
   const size_t turns = turns_.size();

@@ -68,7 +68,7 @@ class Simulation final : private SharedMemoryHooks, private Stage {
   uint64_t trace() const { return trace_; }
   // For the report of a failure: every access from here on is written down. It outlives the runs.
   void set_log(std::vector<SimAccess>* log) { log_ = log; }
-  // What everybody's death at this instant would leave.
+  // What everybody's death at this instant would leave. Kept by runs with an observer or a log.
   const CrashImage& image() const { return image_; }
   const Catalogue& catalogue() const { return catalogue_; }
   const Record& record() const { return record_; }
@@ -153,8 +153,9 @@ class Simulation final : private SharedMemoryHooks, private Stage {
   void PointSlowly(const WordInfo& info);
   static void Watch(Runner& runner) { runner.watched = runner.payload_size != 0 || !runner.triggers.empty(); }
   uint64_t LockedBegin(const void* place, uint32_t size, uint64_t* offset);
-  void LockedStore(uint64_t offset, uint32_t size, uint64_t value);
-  void Retire(uint64_t offset, const WordInfo& info, uint32_t size, uint64_t value);
+  void LockedStore(uint64_t offset, uint32_t size, uint64_t before, uint64_t value);
+  void Retire(uint64_t offset, const WordInfo& info, uint32_t size, uint64_t before, uint64_t value);
+  void Arrive(const BufferedStore& store);
   void Commit(const BufferedStore& store);
   void Drain(Runner& runner, size_t keep = 0);
   void FinishPayload(Runner& runner);
@@ -168,6 +169,7 @@ class Simulation final : private SharedMemoryHooks, private Stage {
   static uint64_t PolledBit(uint64_t offset) { return uint64_t{1} << ((offset / 8 ^ offset / 512) % 64); }
   uint64_t OffsetOf(const void* place) const { return memory_.segment().OffsetOf(place); }
   uint64_t Raw(uint64_t offset, uint32_t size) const;
+  uint64_t Seen(uint64_t offset, uint32_t size) const;  // by the current client
   void Log(bool store, uint64_t offset, uint64_t before, uint64_t value) {
     if (__builtin_expect(log_ != nullptr, 0)) WriteLog(store, offset, before, value);
   }
@@ -191,7 +193,8 @@ class Simulation final : private SharedMemoryHooks, private Stage {
   Runner* attacher_ = nullptr;
   uint32_t pollers_ = 0;    // clients that wait and poll
   bool scheduled_ = false;  // points count, and others may go on there
-  bool observed_ = false;
+  bool observed_ = false;   // crash states are shown
+  bool imaged_ = false;     // image_ is kept
   bool crash_pending_ = false;
   bool died_ = false;
   uint64_t budget_ = 0;

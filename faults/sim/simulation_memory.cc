@@ -18,13 +18,18 @@ uint64_t Simulation::Raw(uint64_t offset, uint32_t size) const {
   return LoadWord(memory_.segment().bytes(offset), size);
 }
 
+uint64_t Simulation::Seen(uint64_t offset, uint32_t size) const {
+  const BufferedStore* const own = current_->buffer.Find(offset);
+  return own != nullptr ? own->value : Raw(offset, size);
+}
+
 // A switch just before an access to what nobody but its own client looks at (its log, while it lives) cannot be told
 // from one before the next access that others do see. So those are no points; every store is a crash point all the
 // same.
 inline void Simulation::Point(const WordInfo& info) {
   const Runner& runner = *current_;
   if (budget_ == 0 || runner.watched) return PointSlowly(info);
-  if (info.kind <= WordKind::kHeldCount && static_cast<int>(info.slot) == runner.slot) return;
+  if (info.IsPrivateTo(runner.slot)) return;
   --budget_;
   ++points_;
 }
@@ -32,7 +37,7 @@ inline void Simulation::Point(const WordInfo& info) {
 void Simulation::PointSlowly(const WordInfo& info) {
   Runner& runner = *current_;
   if (runner.payload_size != 0) FinishPayload(runner);
-  if (info.kind <= WordKind::kHeldCount && static_cast<int>(info.slot) == runner.slot) return;
+  if (info.IsPrivateTo(runner.slot)) return;
   if (budget_ == 0 || !error_.empty()) Suspend();
   --budget_;
   ++points_;
@@ -85,14 +90,17 @@ void Simulation::CountStore(const WordInfo& info, uint64_t before, uint64_t valu
 // Rules 1 and 2, whatever recovery would make of it: a word of shared control state changes only while some undo log
 // says what it was. A store that puts back what a log says is an undo.
 void Simulation::CheckUndo(uint64_t offset, const WordInfo& info, uint64_t before, uint64_t value) {
-  const Geometry& g = image_.segment().geometry();
+  const Geometry& g = memory_.segment().geometry();
+  // Whoever recovers acts as the victim: the entries that it writes there are its own stores.
   const auto covers = [&](SlotIndex slot) {
-    const std::byte* const base = image_.segment().bytes(g.SlotOffset(slot));
-    const uint64_t count = std::min<uint64_t>(LoadWord(base + offsetof(Slot, log_count), 8), kLogCapacity);
+    const bool own = static_cast<int>(slot) == current_->slot;
+    const auto word = [&](uint64_t at) { return own ? Raw(at, 8) : Seen(at, 8); };
+    const uint64_t base = g.SlotOffset(slot);
+    const uint64_t count = std::min<uint64_t>(word(base + offsetof(Slot, log_count)), kLogCapacity);
     for (uint64_t i = count; i-- > 0;) {
-      const std::byte* const entry = base + offsetof(Slot, log) + i * sizeof(LogEntry);
-      if (LoadWord(entry, 8) != offset) continue;
-      const uint64_t old = LoadWord(entry + 8, 8);
+      const uint64_t entry = base + offsetof(Slot, log) + i * sizeof(LogEntry);
+      if (word(entry) != offset) continue;
+      const uint64_t old = word(entry + 8);
       if (old == before || old == value) return true;
     }
     return false;
@@ -112,14 +120,13 @@ void Simulation::WriteLog(bool store, uint64_t offset, uint64_t before, uint64_t
 }
 
 // A store has happened as far as its own client can tell.
-inline void Simulation::Retire(uint64_t offset, const WordInfo& info, uint32_t size, uint64_t value) {
-  const uint64_t before = image_.Read(offset, size);
+inline void Simulation::Retire(uint64_t offset, const WordInfo& info, uint32_t size, uint64_t before, uint64_t value) {
   if (info.kind == WordKind::kCell || info.kind == WordKind::kSlotCell) CheckUndo(offset, info, before, value);
-  const bool changed = image_.Write(offset, size, value);
+  const bool changed = imaged_ && image_.Write(offset, size, value);
   Log(/*store=*/true, offset, before, value);
   stored_[offset / 8] = true;
   ++counts_.stores;
-  trace_ = Mixed(trace_, offset ^ value << 20 ^ current_number_);
+  if (!info.IsPrivateTo(current_->slot)) trace_ = Mixed(trace_, offset ^ value << 20 ^ current_number_);
   if (changed && observed_) {
     crash_pending_ = true;
     Suspend();
@@ -127,7 +134,7 @@ inline void Simulation::Retire(uint64_t offset, const WordInfo& info, uint32_t s
   if (!current_->triggers.empty()) CountStore(info, before, value);
 }
 
-inline void Simulation::Commit(const BufferedStore& store) {
+inline void Simulation::Arrive(const BufferedStore& store) {
   dirty_.Mark(store.offset);
   std::byte* const place = memory_.data() + store.offset;
   if (store.size == 8) {
@@ -135,6 +142,10 @@ inline void Simulation::Commit(const BufferedStore& store) {
   } else {
     memcpy(place, &store.value, 4);
   }
+}
+
+inline void Simulation::Commit(const BufferedStore& store) {
+  Arrive(store);
   if (pollers_ != 0) WakePollersOf(store.offset);
 }
 
@@ -153,7 +164,7 @@ void Simulation::FinishPayload(Runner& runner) {
   const uint64_t size = std::exchange(runner.payload_size, 0);
   Watch(runner);
   for (uint64_t at = runner.payload; at < runner.payload + size; at += 8) stored_[at / 8] = true;
-  const bool changed = image_.WriteBytes(runner.payload, memory_.data() + runner.payload, size);
+  const bool changed = imaged_ && image_.WriteBytes(runner.payload, memory_.data() + runner.payload, size);
   if (!changed || !observed_) return;
   crash_pending_ = true;
   Suspend();
@@ -161,7 +172,14 @@ void Simulation::FinishPayload(Runner& runner) {
 
 uint64_t Simulation::Load(const void* place, uint32_t size) {
   const uint64_t offset = OffsetOf(place);
-  Point(words_.At(offset));
+  const WordInfo& info = words_.At(offset);
+  if (info.IsPrivateTo(current_->slot)) {
+    if (current_->payload_size != 0) FinishPayload(*current_);
+    const uint64_t value = Raw(offset, size);
+    Log(/*store=*/false, offset, value, value);
+    return value;
+  }
+  Point(info);
   current_->polled |= PolledBit(offset);
   if (const BufferedStore* const own = current_->buffer.Find(offset)) return own->value;
   const uint64_t value = Raw(offset, size);
@@ -176,13 +194,20 @@ void Simulation::Store(void* place, uint32_t size, uint64_t value) {
   const WordInfo& info = words_.At(offset);
   Point(info);
   Runner& runner = *current_;
+  // What nobody else looks at while its client lives need not wait: when the client dies, all that it stored arrives.
+  if (info.IsPrivateTo(runner.slot)) {
+    const uint64_t before = Raw(offset, size);
+    Arrive({offset, value, size});
+    return Retire(offset, info, size, before, value);
+  }
+  const uint64_t before = Seen(offset, size);
   if (!buffers_) {
     Commit({offset, value, size});
   } else {
     if (runner.buffer.size() >= plan_.schedule.buffer) Drain(runner, plan_.schedule.buffer - 1);
     runner.buffer.Push({offset, value, size});
   }
-  Retire(offset, info, size, value);
+  Retire(offset, info, size, before, value);
 }
 
 uint64_t Simulation::LockedBegin(const void* place, uint32_t size, uint64_t* offset) {
@@ -195,22 +220,22 @@ uint64_t Simulation::LockedBegin(const void* place, uint32_t size, uint64_t* off
   return Raw(*offset, size);
 }
 
-void Simulation::LockedStore(uint64_t offset, uint32_t size, uint64_t value) {
+void Simulation::LockedStore(uint64_t offset, uint32_t size, uint64_t before, uint64_t value) {
   Commit({offset, value, size});
-  if (scheduled_) Retire(offset, words_.At(offset), size, value);
+  if (scheduled_) Retire(offset, words_.At(offset), size, before, value);
 }
 
 uint64_t Simulation::Exchange(void* place, uint32_t size, uint64_t value) {
   uint64_t offset = 0;
   const uint64_t before = LockedBegin(place, size, &offset);
-  LockedStore(offset, size, value);
+  LockedStore(offset, size, before, value);
   return before;
 }
 
 uint64_t Simulation::FetchAdd(void* place, uint32_t size, uint64_t value) {
   uint64_t offset = 0;
   const uint64_t before = LockedBegin(place, size, &offset);
-  LockedStore(offset, size, before + value);
+  LockedStore(offset, size, before, before + value);
   return before;
 }
 
@@ -218,7 +243,7 @@ uint64_t Simulation::CompareExchange(void* place, uint32_t size, uint64_t expect
   uint64_t offset = 0;
   const uint64_t before = LockedBegin(place, size, &offset);
   trace_ = Mixed(trace_, offset ^ before << 20);
-  if (before == expected) LockedStore(offset, size, desired);
+  if (before == expected) LockedStore(offset, size, before, desired);
   return before;
 }
 

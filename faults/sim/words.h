@@ -11,9 +11,8 @@
 namespace lightning::faults {
 
 enum class WordKind : uint8_t {
-  // Up to kHeldCount: nobody but their own client looks at them while it lives.
   kIgnored,    // recovery never looks at it: counters, clocks, doorbells
-  kLogOffset,  // an undo entry's two words
+  kLogOffset,  // an undo entry's two words; from here to kHeldCount nobody else looks while the client lives
   kLogOld,
   kLogCount,
   kHeld,  // the list of locks a client may hold
@@ -35,6 +34,10 @@ struct WordInfo {
   WordKind kind = WordKind::kPayload;
   uint8_t slot = 0;    // of a client, where it belongs to one
   uint16_t index = 0;  // of a log entry or a held lock
+
+  bool IsPrivateTo(int client) const {
+    return kind >= WordKind::kLogOffset && kind <= WordKind::kHeldCount && slot == client;
+  }
 };
 
 class WordMap {
