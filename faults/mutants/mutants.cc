@@ -163,7 +163,7 @@ void MutantLab::CopySources() const {
   const fs::path tree = fs::path(lab_) / "tree";
   std::vector<fs::path> wanted;
   for (const char* file : {"CMakeLists.txt", "CMakePresets.json"}) wanted.emplace_back(file);
-  for (const char* folder : {"cmake", "store", "faults", "bench", "crashtests", "pkeys_tests"}) {
+  for (const char* folder : kMutantFolders) {
     if (!fs::exists(fs::path(root_) / folder)) continue;
     for (const auto& entry : fs::recursive_directory_iterator(fs::path(root_) / folder)) {
       const std::string extension = entry.path().extension();
@@ -201,12 +201,13 @@ std::string MutantLab::Build(const std::string& target) {
   const std::string environment =
       fmt::format("export CCACHE_BASEDIR='{}/tree' CCACHE_NOHASHDIR=1; cd '{}/tree'; ", lab_, lab_);
   std::string error;
-  if (!std::exchange(configured_, true))
+  if (!configured_)
     error = Shell(environment + fmt::format("cmake -G Ninja -S . -B {} -DCMAKE_BUILD_TYPE=Release "
                                             "-DLIGHTNING_BUILD_TESTS=ON -DLIGHTNING_BUILD_BENCH=OFF "
                                             "-DLIGHTNING_BUILD_HARNESS=ON{}",
                                             kBuild, ccache ? " -DCMAKE_CXX_COMPILER_LAUNCHER=ccache" : ""));
   if (!error.empty()) return error;
+  configured_ = true;
   return Shell(environment + fmt::format("cmake --build {} --target {}", kBuild, target));
 }
 

@@ -9,6 +9,7 @@
 // docs/mutants.md lists them all and tells how to add one.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -46,6 +47,9 @@ std::vector<Mutant> ListMutants(const std::string& root);
 Mutant ControlOf(const std::vector<Mutant>& mutants);
 // The root of the sources: the working directory when it is one, else where this program was built; empty: neither.
 std::string SourceRoot();
+
+// What a build of the copy needs, below the root.
+inline constexpr std::array kMutantFolders = {"cmake", "store", "faults", "bench", "crashtests", "pkeys_tests", "fuzz"};
 
 // Builds a copy of the sources with the bug under `root`/build/mutants, and runs what should catch it. One at a time
 // for a root.

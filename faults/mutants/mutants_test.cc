@@ -41,6 +41,19 @@ TEST(MutantsTest, EachStillApplies) {
   }
 }
 
+TEST(MutantsTest, TheCopyHasEachFolderThatTheBuildNeeds) {
+  const std::string build = ReadWholeFile(LIGHTNING_SOURCE_DIR "/CMakeLists.txt");
+  const std::string_view word = "add_subdirectory(";
+  std::set<std::string> needed;
+  for (size_t at = build.find(word); at != std::string::npos; at = build.find(word, at + 1)) {
+    const size_t begin = at + word.size();
+    needed.insert(build.substr(begin, build.find(')', begin) - begin));
+  }
+  ASSERT_TRUE(needed.contains("store"));
+  for (const std::string& folder : needed)
+    EXPECT_NE(std::find(kMutantFolders.begin(), kMutantFolders.end(), folder), kMutantFolders.end()) << folder;
+}
+
 TEST(MutantsTest, OneWithoutItsFirstLinesIsRefused) {
   const std::filesystem::path root = std::filesystem::path(testing::TempDir()) / "mutants_without_a_rule";
   std::filesystem::create_directories(root / "faults/mutants");
