@@ -8,8 +8,11 @@ import random
 import re
 import shlex
 import shutil
+import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import summarize
 
 CANNOT_RUN = 77
 
@@ -299,6 +302,27 @@ def sanitizers(work):
     return checks
 
 
+SLOW_TESTS = ("crashtests", "faults", "pkeys_tests", "store")
+
+
+def slow(work):
+    """The tests that ci/test has no time for: those marked `slow`."""
+    report = work.results / "slow.xml"
+    folders = [folder for folder in SLOW_TESTS if (work.root / folder).is_dir()]
+    command = ["env", "LIGHTNING_SLOW_TESTS=1", "/usr/bin/python3", "-m", "pytest", "-q", "-m", "slow", *folders]
+    again = " ".join(command)
+    result = work.run("slow", [*command, f"--junitxml={report}"], 3 * work.seconds + 1800)
+    try:
+        cases = summarize.cases_of_xml(report)
+    except (OSError, ElementTree.ParseError):
+        cases = []
+    checks = [Check(case.name, case.outcome, case.detail, again if case.outcome == "failed" else "") for case in cases]
+    work.did.append(f"{len(checks)} tests")
+    if not checks or result.status and not any(check.outcome == "failed" for check in checks):
+        checks.append(Check("slow", "failed", f"exit status {result.status}: {result.last_line()}", again))
+    return checks
+
+
 @dataclass
 class Part:
     name: str
@@ -310,10 +334,11 @@ class Part:
 
 PARTS = [
     Part("campaign", campaign, 400),
-    Part("kills", kills, 400),
-    Part("fuzz", fuzz, 700, built=False),
+    Part("kills", kills, 325),
+    Part("fuzz", fuzz, 625, built=False),
     Part("isolation", isolation, 250),
     Part("mutants", mutants, 1500),
+    Part("slow", slow, 150, least=60),
     Part("sanitizers", sanitizers, 350, least=300, built=False),
 ]
 # The parts to which another seed is news.

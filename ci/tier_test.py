@@ -47,6 +47,7 @@ def fake_tree(tmp_path):
     script(tmp_path / "ci/mutants", [{"name": "x", "caught": True, "by": "sim"}])
     script(tmp_path / "ci/sanitize", SANITIZED)
     (tmp_path / "faults/mutants").mkdir(parents=True)
+    (tmp_path / "faults/late_test.py").write_text("import pytest\n\n\n@pytest.mark.slow\ndef test_late():\n    pass\n")
     for name in ("one", "two"):
         (tmp_path / "faults/mutants" / f"{name}.patch").touch()
     return tmp_path
@@ -60,11 +61,11 @@ def run(tree, *arguments, name="nightly", status=0):
 
 def test_every_part_runs_and_is_counted(tree):
     lines = run(tree, "--seconds", "3600", "--seed", "5", "--json", "n.json")
-    # 6 engines, kills, 2 targets, 2 rows of which one is skipped, 2 mutants, 3 tests
-    assert lines[-1] == "15 passed, 0 failed, 1 skipped"
+    # 6 engines, kills, 2 targets, 2 rows of which one is skipped, 2 mutants, a slow test, 3 tests
+    assert lines[-1] == "16 passed, 0 failed, 1 skipped"
     assert any("no such instruction: none.mov/b" in line for line in lines), "the skip is named"
     read = json.loads((tree / "n.json").read_text())
-    assert (read["passed"], read["failed"], read["skipped"], read["seed"]) == (15, 0, 1, 5)
+    assert (read["passed"], read["failed"], read["skipped"], read["seed"]) == (16, 0, 1, 5)
     assert [part["name"] for part in read["parts"]] == [part.name for part in PARTS]
     assert json.loads((tree / "build/nightly/tier.json").read_text()) == read, "recorded without --json too"
     assert not (tree / "lightning-failures").exists()
@@ -121,6 +122,17 @@ def test_a_part_that_broke_or_did_nothing_is_a_failure(tree, part, path, answer,
     lines = run(tree, "--seconds", "600", "--seed", "5", "--only", part, status=1)
     assert any(expected in line for line in lines), lines
     assert lines[-2].startswith("again: ")
+
+
+def test_a_slow_test_that_fails_or_is_not_there_is_a_failure(tree):
+    test = tree / "faults/late_test.py"
+    test.write_text(test.read_text().replace("pass", "assert False"))
+    lines = run(tree, "--seconds", "600", "--seed", "5", "--only", "slow", status=1)
+    assert lines[-1] == "0 passed, 1 failed, 0 skipped"
+    assert lines[-2].startswith("again: env LIGHTNING_SLOW_TESTS=1 ")
+    test.unlink()
+    lines = run(tree, "--seconds", "600", "--seed", "5", "--only", "slow", status=1)
+    assert any("exit status 5" in line for line in lines), lines
 
 
 @pytest.mark.parametrize("name", ["fuzz", "isolation", "mutants", "sanitize"])

@@ -1,6 +1,8 @@
 // capi: a sequence of calls of the C API on handles in every state that its header allows: NULL, used up, left over
 // from a client that was closed, of another client. Codes are the documented ones, out parameters are as the header
 // says, and once all handles are gone the segment is sound and nobody is attached.
+#include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <array>
@@ -44,6 +46,7 @@ class Calls {
         &Calls::Seal,    &Calls::Abort,     &Calls::Look,   &Calls::Write,       &Calls::Release, &Calls::Replace,
         &Calls::Batch,   &Calls::Contains,  &Calls::List,   &Calls::Evict,       &Calls::Stats,   &Calls::Check,
         &Calls::Recover, &Calls::Subscribe, &Calls::Next,   &Calls::Unsubscribe, &Calls::Options, &Calls::Texts};
+    if (call >= 240) return Audit();
     (this->*kCalls[call % std::size(kCalls)])();
   }
 
@@ -268,6 +271,35 @@ class Calls {
     Require(lightning_code_name(code) != nullptr && lightning_code_message(code) != nullptr, "a code has no text");
     Require(lightning_last_error() != nullptr, "there is no last error");
     Expect(lightning_remove(nullptr), {LIGHTNING_INVALID_ARGUMENT});
+  }
+
+  static void Told(lightning_breach breach, const char* message, void* context) {
+    Require(lightning_breach_name(breach) != nullptr && *message != 0, "a breach without a name or a text");
+    ++*static_cast<size_t*>(context);
+  }
+  // Another mapping of the segment, as a program's mistake would make it, is found; without one nothing is.
+  void Audit() {
+    const bool plants = (flags_ & 1) != 0 && client() != nullptr &&
+                        lightning_client_isolation(client()) == LIGHTNING_ISOLATION_MPROTECT;
+    const int file = plants ? open(name_.c_str(), O_RDWR | O_CLOEXEC) : -1;
+    void* const alias = plants ? mmap(nullptr, 1 << 20, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0) : MAP_FAILED;
+    Require(!plants || alias != MAP_FAILED, "the segment cannot be mapped once more");
+    size_t told = 0;
+    lightning_audit_result result{};
+    Expect(lightning_audit(Told, &told, &result), {LIGHTNING_OK});
+    Require(told == result.findings, "the audit told of another number of findings than it has");
+    Require((result.findings != 0) == plants, "the audit overlooked a mapping, or made one up");
+    if (plants) {
+      lightning_client* fresh = nullptr;
+      Expect(lightning_on_breach(Told, &told), {LIGHTNING_OK});
+      Expect(lightning_open(name_.c_str(), &options_, &fresh),
+             {LIGHTNING_ISOLATION_BROKEN, LIGHTNING_TOO_MANY_CLIENTS, LIGHTNING_TIMEOUT});
+      Require(fresh == nullptr, "a client attached in spite of the breach");
+      Expect(lightning_on_breach(nullptr, nullptr), {LIGHTNING_OK});
+      munmap(alias, 1 << 20);
+      close(file);
+    }
+    Expect(lightning_audit(nullptr, nullptr, nullptr), {LIGHTNING_INVALID_ARGUMENT});
   }
 
   const std::string name_;

@@ -13,13 +13,23 @@ from pathlib import Path
 
 from fuzz import tasks
 
-KEPT = 40  # files of a target, the smallest first: each brings something that those before do not have
 PROGRAM = Path(os.environ.get("LIGHTNING_BIN_DIR", tasks.ROOT / "build" / "release" / "bin")) / "lightning-faults"
-CLI = ("create --size 1M", "put answer 42", "get answer --json", "put k v --metadata m --json", "list --json", "list --long",
-       "stat --json", "check --json", "recover --json", "dump --values --json", "delete answer --json", "delete absent",
-       "put --batch a=1 b=2 --json", "put k v --if-version 1", "get --key-hex 6b", "get k --metadata", "--help", "put --help",
-       "create --size 300K --max-objects 8 --eviction lru", "put x - --create --size 1M", "get k -o out --json",
-       "reap --once --json", "top --count 1", "watch --count 1 --timeout 0.1", "evict", "create --if-absent")
+CLI = ("create --size 1M", "put answer 42", "get answer --json", "put k v --metadata m --json", "list --json",
+       "list --long", "list --long --json", "list --key-hex 61", "list --key-hex zz", "stat", "stat --json",
+       "stat --audit", "stat --audit --json", "check", "check --json", "check -s answer", "check -s none", "recover",
+       "recover --json", "dump", "dump --json", "dump --values", "dump --values --json", "delete answer --json",
+       "delete absent", "delete absent --json", "delete --key-hex 616e73776572", "put --batch a=1 b=2",
+       "put --batch a=1 b=2 --json", "put --batch a", "put --batch a=1 --if-version 1", "put answer 43 --if-version 1",
+       "put answer 43 --if-version 9 --json", "get --key-hex 6b", "get answer --metadata", "get answer -o out",
+       "get answer -o out --json", "get absent --json", "--help", "put --help", "put k", "put k -", "put k -f -",
+       "put k -f segment", "put k -f none", "put k v w", "put k -f - v", "put --key-hex 00ff v",
+       "put x - --create --size 1M", "put x v --create --size 1M -s other --eviction lru --events 4 --json",
+       "create --size 300K --max-objects 8 --eviction lru -s other", "create --size 1M -s other --prefault --huge-pages",
+       "create --size 1X -s other", "create --size 99999999T -s other", "create --if-absent", "create --if-absent --json",
+       "create --size 1M -s other --json", "stat --isolation hidden --json", "stat --isolation mprotect",
+       "stat --isolation keys", "stat --isolation none", "reap --once", "reap --once --json",
+       "top --count 2 --interval 0.001", "top --count 1 --interval 0.001 --json", "watch --timeout 0.001",
+       "watch --count 1 --timeout 0.001 --json", "evict")
 
 
 def produce(name, folder, seed):
@@ -58,7 +68,8 @@ def merge(name, folders, to):
     """The fewest files that reach what all of them reach."""
     shutil.rmtree(to, ignore_errors=True)
     to.mkdir(parents=True)
-    done = subprocess.run(tasks.command(name) + ["-merge=1", str(to), *map(str, folders)], env=tasks.environment(),
+    # By lines of code alone: how often each ran would keep hundreds.
+    done = subprocess.run(tasks.command(name) + ["-merge=1", "-use_counters=0", str(to), *map(str, folders)], env=tasks.environment(),
                           capture_output=True, text=True, errors="replace", check=False)
     if done.returncode:
         raise SystemExit(f"ci/fuzz: merging the corpus of {name} failed:\n{done.stderr[-3000:]}")
@@ -81,12 +92,9 @@ def run(seconds, seed):
         if result["artifacts"]:
             return 1
         merge(name, [first, grown, *([kept] if kept.is_dir() else [])], merged)
-        # -merge takes the small ones first; those that follow bring ever less.
-        files = sorted(merged.iterdir(), key=lambda file: (file.stat().st_size, file.name))
-        step = max(1, -(-len(files) // KEPT))
         shutil.rmtree(kept, ignore_errors=True)
         kept.mkdir(parents=True)
-        for file in files[::step]:
+        for file in merged.iterdir():
             shutil.copyfile(file, kept / file.name[:16])
-        print(f"{name}: {len(files)} files reach all, {len(list(kept.iterdir()))} are kept")
+        print(f"{name}: {len(list(kept.iterdir()))} files reach what {len(list(grown.iterdir()))} do", flush=True)
     return 0

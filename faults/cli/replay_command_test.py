@@ -177,6 +177,23 @@ def test_rr_says_what_is_missing_or_records(failure, tmp_path):
         assert done.returncode == 1 and f"rr replay {copy}/rr-1" in done.stdout, done
 
 
+@pytest.mark.slow
+def test_an_emulated_machine_records_and_replays_it_instruction_for_instruction(failure, tmp_path):
+    _, folder, _ = failure
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    # The machine's parts are fetched once for a user.
+    done = run("env", f"HOME={pathlib.Path.home()}", "lightning-faults", "replay", copy, "--vm", timeout=900)
+    if done.returncode == 77:
+        pytest.skip(done.stderr.strip().splitlines()[-1])
+    assert done.returncode == 1, done
+    assert done.stdout.count("no undo log covers it") >= 2, done  # here, and in the machine
+    assert "the same failure, instruction for instruction" in done.stdout, done
+    assert (copy / "machine.initrd").exists()
+    again = run("env", f"HOME={pathlib.Path.home()}", "lightning-faults", "replay", copy, "--vm", timeout=900)
+    assert again.returncode == 1 and "recording in" not in again.stdout, again  # the recording is enough
+
+
 def test_a_run_that_repeats_itself_passes_twice():
     for operation in ("put-replace", "recover", "attach"):
         done = run("lightning-faults", "step", "--op", operation, "--seed", "3", "--twice", "--seconds", "0.1", "--depth",
