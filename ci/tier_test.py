@@ -69,7 +69,7 @@ def test_every_part_runs_and_is_counted(tree):
     assert [part["name"] for part in read["parts"]] == [part.name for part in PARTS]
     assert json.loads((tree / "build/nightly/tier.json").read_text()) == read, "recorded without --json too"
     assert not (tree / "lightning-failures").exists()
-    assert (tree / "build/nightly/junit.xml").read_text().count("<testcase") == 16
+    assert (tree / "build/nightly/junit.xml").read_text().count("<testcase") == 17
 
 
 def test_a_seed_is_new_each_time_and_repeats_what_it_did(tree):
