@@ -7,7 +7,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -23,12 +22,6 @@ std::string Program() {
 }
 
 }  // namespace
-
-SegmentName::SegmentName() {
-  static std::atomic<int> count{0};
-  path_ = "/dev/shm/lightning-crash." + std::to_string(getpid()) + "." + std::to_string(count++);
-}
-SegmentName::~SegmentName() { unlink(path_.c_str()); }
 
 ClientProcess::ClientProcess(std::vector<std::string> arguments) {
   signal(SIGPIPE, SIG_IGN);

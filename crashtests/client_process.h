@@ -10,19 +10,6 @@
 
 namespace lightning::crash {
 
-// A segment's name of its own in /dev/shm; unlinked at the end.
-class SegmentName {
- public:
-  SegmentName();
-  ~SegmentName();
-  SegmentName(const SegmentName&) = delete;
-  SegmentName& operator=(const SegmentName&) = delete;
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
-
 class ClientProcess {
  public:
   // Starts crash-client with these arguments. It has not attached yet.

@@ -13,9 +13,9 @@
 //   churn SEED                            random operations on keys of its own and common ones, without end
 //   loop COMMAND...                       repeats a command without end; # stands for 1, 2, 3, ...
 //   fork                                  ok PID of a child that waits without end
-//   fork-attach KEY                       first a line of a child: what the parent's client gave it, and a put of its
-//   own exec MS COMMAND...                    repeats a command while another thread executes sleep(1) after MS at
-//   COMMAND...                         stops at an int3 just before and just after the operation itself
+//   fork-attach KEY                       first a line of a child: what the parent's client gave it, and its own's put
+//   exec MS COMMAND...                    repeats a command while another thread executes sleep(1) after MS
+//   at COMMAND...                         stops at an int3 just before and just after the operation itself
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -49,9 +49,9 @@ std::string Answer(const Result<uint64_t>& result) {
   return result.ok() ? "ok " + std::to_string(*result) : Answer(result.status());
 }
 
-class Session {
+class Conversation {
  public:
-  Session(std::string name, const Options& options) : name_(std::move(name)), options_(options) {}
+  Conversation(std::string name, const Options& options) : name_(std::move(name)), options_(options) {}
 
   std::string Run(const Words& words) {
     const std::string& verb = words.at(0);
@@ -355,12 +355,12 @@ int Main(const Words& arguments) {
   if (arguments.empty() || arguments.size() % 2 == 0) return 2;
   // A tracer that let go left the second int3 behind.
   signal(SIGTRAP, [](int) {});
-  Session session(arguments[0], options);
+  Conversation conversation(arguments[0], options);
   for (std::string line; std::getline(std::cin, line);) {
     std::istringstream in(line);
     Words words;
     for (std::string word; in >> word;) words.push_back(word);
-    if (!words.empty()) std::cout << session.Run(words) << std::endl;
+    if (!words.empty()) std::cout << conversation.Run(words) << std::endl;
   }
   return 0;
 }

@@ -16,6 +16,7 @@
 #include "crashtests/segment_probe.h"
 #include "crashtests/values.h"
 #include "lightning/client.h"
+#include "store/testing/segment_name.h"
 
 namespace lightning::crash {
 
@@ -60,7 +61,7 @@ class CrashTest : public testing::Test {
     return survivor_->Put(key, Bytes(MakeValue(size, seed)));
   }
 
-  SegmentName name_;
+  test::SegmentName name_;
   Options options_;
   std::unique_ptr<Client> survivor_, bystander_;
   std::unique_ptr<SegmentProbe> probe_;

@@ -154,6 +154,8 @@ TEST_P(KillTest, AtAnyInstructionItIsWholeOrNotAtAllAndNothingLeaks) {
   ReportHealTimes();
 }
 
+// At full speed and in the middle of whatever the processor has in flight, which stepping never shows: the moment is
+// left to chance on purpose.
 TEST_P(KillTest, AtAnyMomentItIsWholeOrNotAtAllAndNothingLeaks) {
   PutOldValues();
   std::chrono::nanoseconds duration{0};

@@ -24,6 +24,7 @@ def test_survivors_go_on_and_nothing_leaks(world, mode):
 
     workers = [start() for _ in range(3)]
     for _ in range(40):
+        # Any moment of any operation is what this is about: exact points are the step engine's.
         time.sleep(chance.random() * 0.03)
         victim = chance.randrange(3)
         assert workers[victim].process.poll() is None, "it died by itself, or stopped: " + workers[victim].receive(1)
@@ -57,6 +58,7 @@ def test_a_client_stopped_again_and_again_is_never_recovered(world):
             assert answer.split()[0] in ("ok", "TIMEOUT", "BEING_CREATED"), answer
             timeouts += answer == "TIMEOUT"
         worker.go_on()
+        # It runs on to anywhere: where it stops next must not matter.
         time.sleep(chance.random() * 0.005)
     assert worker.process.poll() is None, worker.receive(1)
     assert survivor.stat()["recoveries"] == 0

@@ -162,6 +162,7 @@ def test_racing_creators_end_up_in_one_segment_also_when_some_are_killed(world):
         for racer in racers:
             racer.send("attach")
         victim = chance.randrange(5)
+        # At any moment of a race between five, which no exact point of one of them describes.
         time.sleep(chance.random() * 0.003)
         racers[victim].kill()
         others = [racer for n, racer in enumerate(racers) if n != victim]

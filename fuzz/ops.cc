@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "faults/plan/plan_text.h"
+#include "faults/plan/plan_words.h"
 #include "faults/sim/crash_judge.h"
 #include "faults/sim/simulation.h"
 #include "fuzz/support.h"
@@ -124,32 +125,25 @@ class Scene {
   PlanOperation MakeOperation(Action action, uint8_t where, uint8_t amount) {
     PlanOperation operation{action, {}, 0};
     const uint32_t key = where % kKeys;
-    switch (action) {
-      case Action::kEvict:
-        operation.amount = uint64_t{amount} * 64;
+    switch (OperandsOf(action)) {
+      case Operands::kNone:
         break;
-      case Action::kList:
+      case Operands::kKey:
+        operation.items.push_back({KeyName(key), {}});
+        break;
+      case Operands::kPrefix:
         operation.items.push_back({(where & 4) != 0 ? KeyName(key) : "", {}});
         break;
-      case Action::kPut:
-      case Action::kReplace:
-      case Action::kCreate:
+      case Operands::kItem:
         operation.items.push_back(NewItem(key, where >> 2));
         break;
-      case Action::kPutBatch:
+      case Operands::kBatch:
         for (uint32_t i = 0; i <= amount / 64 % kKeys; ++i)
           operation.items.push_back(NewItem((key + i) % kKeys, where >> 2));
         break;
-      case Action::kSubscribe:
-      case Action::kUnsubscribe:
-      case Action::kNextEvent:
-      case Action::kRecover:
-      case Action::kCheck:
-      case Action::kAttach:
-      case Action::kDetach:
+      case Operands::kBytes:
+        operation.amount = uint64_t{amount} * 64;
         break;
-      default:
-        operation.items.push_back({KeyName(key), {}});
     }
     return operation;
   }

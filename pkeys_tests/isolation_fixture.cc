@@ -4,9 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <cstdio>
 #include <cstdlib>
-#include <fstream>
 
 #include "store/gate/process_key.h"
 
@@ -47,23 +45,6 @@ Result<Client> IsolationTest::Connect(Isolation isolation) const {
   const Result<Store> store = Store::Open(path_, options);
   if (!store.ok()) return store.status();
   return store->Connect();
-}
-
-std::vector<Mapping> IsolationTest::Mappings() const {
-  std::vector<Mapping> found;
-  std::ifstream smaps("/proc/self/smaps");
-  bool ours = false;
-  for (std::string line; std::getline(smaps, line);) {
-    unsigned long begin, end, offset;
-    char rights[5];
-    if (sscanf(line.c_str(), "%lx-%lx %4s %lx", &begin, &end, rights, &offset) == 4) {
-      ours = line.find(path_) != std::string::npos;
-      if (ours) found.push_back({reinterpret_cast<std::byte*>(begin), end - begin, offset, rights[1] == 'w', 0});
-    } else if (ours) {
-      sscanf(line.c_str(), "ProtectionKey: %d", &found.back().key);
-    }
-  }
-  return found;
 }
 
 std::vector<Mapping> IsolationTest::ControlMappings() const {

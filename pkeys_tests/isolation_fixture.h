@@ -10,18 +10,13 @@
 #include <vector>
 
 #include "lightning/client.h"
+#include "pkeys_tests/routes/mappings.h"
 #include "pkeys_tests/stray.h"
 #include "store/client/core.h"
 
 namespace lightning::pkeys {
 
-// A mapping of the segment in this process, from /proc/self/smaps.
-struct Mapping {
-  std::byte* begin = nullptr;
-  uint64_t size = 0, offset = 0;
-  bool writable = false;  // as the page tables say; in mode keys the key decides
-  int key = 0;
-};
+using routes::Mapping;
 
 // Every mode; in an emulated machine, which is slow, mode keys alone: the others have run natively.
 std::vector<Isolation> ModesToRun();
@@ -33,7 +28,8 @@ class IsolationTest : public testing::Test {
   void TearDown() override;
 
   Result<Client> Connect(Isolation isolation) const;
-  std::vector<Mapping> Mappings() const;
+  // Of the segment, in this process.
+  std::vector<Mapping> Mappings() const { return routes::MappingsOf(path_); }
   // The writable mapping of the whole file: the one that the gate guards. None in mode mprotect while it is closed.
   std::vector<Mapping> ControlMappings() const;
   Gate& gate() { return ClientCore::Of(*client_)->gate(); }

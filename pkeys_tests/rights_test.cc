@@ -10,64 +10,29 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <condition_variable>
 #include <csetjmp>
 #include <csignal>
-#include <functional>
-#include <mutex>
 #include <new>
 #include <thread>
 
 #include "pkeys_tests/isolation_fixture.h"
+#include "pkeys_tests/routes/thread_on_command.h"
 #include "store/gate/process_key.h"
 
 namespace lightning::pkeys {
 namespace {
 
-// A thread that does as it is told.
-class Worker {
- public:
-  Worker()
-      : thread_([this] {
-          // As in a process that never had a key: what the thread inherits here may come from the tests before.
-          const bool keys = MachineHasKeys();  // asking sets rights, too
-          for (int key = 1; keys && key < 16; ++key) SetRightsOf(key, kInitial);
-          Work();
-        }) {}
-  ~Worker() {
-    Do({});
-    thread_.join();
-  }
-  void Do(std::function<void()> task) {
-    std::unique_lock lock(mutex_);
-    task_ = std::move(task);
-    busy_ = true;
-    changed_.notify_all();
-    changed_.wait(lock, [this] { return !busy_; });
-  }
-
- private:
-  void Work() {
-    for (bool more = true; more;) {
-      std::unique_lock lock(mutex_);
-      changed_.wait(lock, [this] { return busy_; });
-      more = task_ != nullptr;
-      if (more) task_();
-      busy_ = false;
-      changed_.notify_all();
-    }
-  }
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::function<void()> task_;
-  bool busy_ = false;
-  std::thread thread_;
-};
-
 // Its thread is older than the key, since the fixture is made before the client.
 class KeysThreadTest : public KeysTest {
  protected:
-  Worker older_;
+  KeysThreadTest() {
+    // As in a process that never had a key: what the thread inherits here may come from the tests before.
+    older_.Do([] {
+      const bool keys = MachineHasKeys();  // asking sets rights, too
+      for (int key = 1; keys && key < 16; ++key) SetRightsOf(key, kInitial);
+    });
+  }
+  routes::ThreadOnCommand older_;
 };
 
 TEST_F(KeysThreadTest, OneOlderThanTheKeyHasNoRightsAndCanUseTheStore) {

@@ -5,6 +5,7 @@
 
 #include <cstring>
 
+#include "faults/check/segment_for_tests.h"
 #include "faults/target/segments.h"
 
 namespace lightning::faults {
@@ -13,16 +14,6 @@ namespace {
 // A fresh segment whose words the test writes as it likes.
 class UndoWatchTest : public testing::Test {
  protected:
-  static Options Small() {
-    Options options;
-    options.size = 512 * 1024;
-    options.max_objects = 16;
-    options.max_clients = 4;
-    options.max_pins = 16;
-    options.event_slots = 4;
-    options.hash_seed = 1;
-    return options;
-  }
   void Set(const void* place, uint64_t word) { memcpy(memory_.data() + segment_.OffsetOf(place), &word, sizeof word); }
   void Log(SlotIndex slot, uint64_t entry, uint64_t offset, uint64_t old) {
     Set(&segment_.slot(slot).log[entry].offset, offset);
@@ -35,7 +26,7 @@ class UndoWatchTest : public testing::Test {
     return UncoveredStore(segment_, std::span(&change, 1));
   }
 
-  MemorySegment memory_{Small()};
+  MemorySegment memory_{SmallSegment()};
   const Segment& segment_ = memory_.segment();
   const uint64_t cell_ = segment_.OffsetOf(&segment_.central().free_granules);
 };

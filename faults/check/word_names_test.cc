@@ -4,25 +4,15 @@
 
 #include <set>
 
+#include "faults/check/segment_for_tests.h"
 #include "faults/target/segments.h"
 #include "store/log/words.h"
 
 namespace lightning::faults {
 namespace {
 
-MemorySegment Small() {
-  Options options;
-  options.size = 512 * 1024;
-  options.max_objects = 16;
-  options.max_clients = 2;
-  options.max_pins = 4;
-  options.event_slots = 2;
-  options.hash_seed = 1;
-  return MemorySegment(options);
-}
-
 TEST(WordNamesTest, AWordHasTheNameOfItsField) {
-  const MemorySegment memory = Small();
+  const MemorySegment memory(SmallSegment());
   const Segment& segment = memory.segment();
   const auto name = [&](const auto& word) { return WordName(segment, segment.OffsetOf(&word)); };
   EXPECT_EQ(name(segment.central().lock), "central lock");
@@ -41,7 +31,7 @@ TEST(WordNamesTest, AWordHasTheNameOfItsField) {
 }
 
 TEST(WordNamesTest, NoTwoWordsOfTheControlRegionShareAName) {
-  const MemorySegment memory = Small();
+  const MemorySegment memory(SmallSegment());
   std::set<std::string> names;
   for (uint64_t at = 0; at < memory.segment().geometry().control_end; at += 8) {
     const std::string name = WordName(memory.segment(), at);
@@ -50,7 +40,7 @@ TEST(WordNamesTest, NoTwoWordsOfTheControlRegionShareAName) {
 }
 
 TEST(WordNamesTest, AValueIsSaidAsWhatItMeans) {
-  const MemorySegment memory = Small();
+  const MemorySegment memory(SmallSegment());
   const Segment& segment = memory.segment();
   const auto meaning = [&](const auto& word, uint64_t value) {
     return WordMeaning(segment, segment.OffsetOf(&word), value);

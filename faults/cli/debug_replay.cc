@@ -23,11 +23,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-int CannotRun(const std::string& fact) {
-  fmt::print(stderr, "lightning-faults: cannot run here: {}\n", fact);
-  return kCannotRun;
-}
-
 std::string OwnProgram() {
   std::error_code error;
   return fs::read_symlink("/proc/self/exe", error).string();

@@ -1,10 +1,7 @@
-#include <fmt/format.h>
-
 #include "faults/cli/commands.h"
 #include "faults/cli/keep.h"
 #include "faults/cli/output.h"
 #include "faults/engine/parts.h"
-#include "store/gate/process_key.h"
 
 namespace lightning::faults {
 namespace {
@@ -20,15 +17,9 @@ struct KillsOptions {
 
 int RunKills(const KillsOptions& options) {
   Isolation isolation;
-  if (!ParseIsolation(options.mode.c_str(), &isolation)) return Usage("no such mode: " + options.mode);
-  if (isolation == Isolation::kKeys && !MachineHasKeys()) {
-    fmt::print(stderr, "lightning-faults: cannot run here: this machine has no protection keys\n");
-    return kCannotRun;
-  }
+  if (const int status = FindIsolation(options.mode, &isolation); status != kWell) return status;
   Findings findings;
-  Budget budget;
-  budget.seconds = options.seconds;
-  budget.quiet = options.quiet;
+  const Budget budget{options.seconds, 0, options.quiet};
   PrintKills(RunKillsPart(options.seed, isolation, budget, &findings, options.setup));
   return KeepAndPrint(options.keep, options.seed, &findings);
 }

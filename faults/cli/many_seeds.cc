@@ -8,7 +8,7 @@
 #include <cstring>
 #include <filesystem>
 
-#include "faults/cli/commands.h"
+#include "faults/cli/output.h"
 
 namespace lightning::faults {
 namespace {
@@ -53,8 +53,7 @@ int BecomeManySeeds(const ManySeeds& many, const std::vector<std::string>& more)
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
   execvp(argv[0], argv.data());
-  fmt::print(stderr, "lightning-faults: cannot run here: {}: {}\n", words[0], strerror(errno));
-  return kCannotRun;
+  return CannotRun(fmt::format("{}: {}", words[0], strerror(errno)));
 }
 
 }  // namespace lightning::faults

@@ -104,10 +104,7 @@ int WriteJson(const std::string& path, const std::vector<MutantResult>& results)
   return out ? kWell : Usage("cannot write " + path);
 }
 
-int NoSources() {
-  fmt::print(stderr, "lightning-faults: cannot run here: mutants need the sources; run it from their root\n");
-  return kCannotRun;
-}
+int NoSources() { return CannotRun("mutants need the sources; run it from their root"); }
 
 int RunCommand(const MutantOptions& options) {
   const std::string root = SourceRoot();

@@ -24,15 +24,10 @@ int RunOps(const OpsOptions& options) {
   constexpr std::array kTargets = {"", "memory", "none", "hidden", "mprotect", "keys"};
   if (std::find(kTargets.begin(), kTargets.end(), options.over) == kTargets.end())
     return Usage("no such --over: " + options.over);
-  if (options.over == "keys" && !MachineHasKeys()) {
-    fmt::print(stderr, "lightning-faults: cannot run here: this machine has no protection keys\n");
-    return kCannotRun;
-  }
+  if (options.over == "keys" && !MachineHasKeys()) return CannotRun(kNoKeys);
   if (options.episodes == 0 && options.only.empty()) {
     Findings findings;
-    Budget budget;
-    budget.seconds = options.seconds;
-    budget.quiet = options.quiet;
+    const Budget budget{options.seconds, 0, options.quiet};
     const OpsPart part = RunOpsPart(options.seed, options.over, budget, &findings);
     PrintOps(part);
     return KeepAndPrint(options.keep, options.seed, &findings);

@@ -6,6 +6,8 @@
 
 #include "faults/cli/commands.h"
 #include "faults/report/markup.h"
+#include "lightning/options.h"
+#include "store/gate/process_key.h"
 
 namespace lightning::faults {
 namespace {
@@ -21,6 +23,16 @@ Findings last_findings;
 int Usage(const std::string& message) {
   fmt::print(stderr, "lightning-faults: {} (see --help)\n", message);
   return kUsage;
+}
+
+int CannotRun(const std::string& fact) {
+  fmt::print(stderr, "lightning-faults: cannot run here: {}\n", fact);
+  return kCannotRun;
+}
+
+int FindIsolation(const std::string& mode, Isolation* isolation) {
+  if (!ParseIsolation(mode.c_str(), isolation)) return Usage("no such mode: " + mode);
+  return *isolation == Isolation::kKeys && !MachineHasKeys() ? CannotRun(kNoKeys) : kWell;
 }
 
 void PrintStep(const StepPart& part) {

@@ -7,6 +7,7 @@
 #include "faults/engine/parts.h"
 #include "faults/plan/plan.h"
 #include "faults/report/finding.h"
+#include "lightning/isolation.h"
 
 namespace lightning::faults {
 
@@ -15,6 +16,13 @@ int ReadPlan(const std::string& file, Plan* plan);
 
 // A message and the status of wrong usage.
 int Usage(const std::string& message);
+
+// The same for what this machine lacks.
+int CannotRun(const std::string& fact);
+inline constexpr char kNoKeys[] = "this machine has no protection keys";
+
+// The mode of that name; kWell, or a status after a message: no such mode, or none that this machine has.
+int FindIsolation(const std::string& mode, Isolation* isolation);
 
 // One row of the table each.
 void PrintStep(const StepPart& part);

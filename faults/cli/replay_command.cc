@@ -45,8 +45,8 @@ int ReplaySim(const std::string& folder, const nlohmann::json& verdict) {
                                         "--depth",     std::to_string(verdict.value("depth", 2u))};
   if (!verdict.value("crash_states", true)) arguments.emplace_back("--no-crash-states");
   const SimRun run = RunSimulation(arguments, /*show=*/true);
-  if (run.status == kCannotRun) fmt::print(stderr, "lightning-faults: cannot run here: {}\n", run.error);
-  if (run.status == kCannotRun || run.status == kUsage) return run.status;
+  if (run.status == kCannotRun) return CannotRun(run.error);
+  if (run.status == kUsage) return run.status;
   const std::string now = run.report["failures"].empty() ? "" : run.report["failures"][0].value("class", "");
   return Compare(folder, verdict.value("class", ""), now);
 }

@@ -13,7 +13,6 @@
 #include "faults/report/failure_folder.h"
 #include "faults/report/progress.h"
 #include "store/gate/gate.h"
-#include "store/gate/process_key.h"
 
 namespace lightning::faults {
 namespace {
@@ -91,13 +90,9 @@ int RunStepEngine(const RunOptions& options) {
 // Stray stores beside clients at work, in one mode.
 int RunStrayEngine(const RunOptions& options) {
   Isolation mode;
-  if (!ParseIsolation(options.mode.c_str(), &mode)) return Usage("no such mode: " + options.mode);
+  if (const int status = FindIsolation(options.mode, &mode); status != kWell) return status;
   if (mode == Isolation::kNone) return Usage("mode none keeps nothing out");
   if (mode == Isolation::kAuto) mode = DefaultIsolation();
-  if (mode == Isolation::kKeys && !MachineHasKeys()) {
-    fmt::print(stderr, "lightning-faults: cannot run here: this machine has no protection keys\n");
-    return kCannotRun;
-  }
   Findings findings;
   const StrayPart part =
       RunStrayPart(options.seed, mode, {options.seconds, 0, options.quiet}, &findings, {.works = true});
@@ -137,10 +132,7 @@ int RunSimEngine(const RunOptions& options) {
   if (!options.memory.empty()) arguments.insert(arguments.end(), {"--memory", options.memory});
   if (options.quiet) arguments.emplace_back("--quiet");
   const SimRun run = RunSimulation(arguments, /*show=*/true);
-  if (run.status == kCannotRun) {
-    fmt::print(stderr, "lightning-faults: cannot run here: {}\n", run.error);
-    return kCannotRun;
-  }
+  if (run.status == kCannotRun) return CannotRun(run.error);
   if (run.status != kUsage && !options.json.empty()) {
     std::ofstream out(options.json);
     out << run.report.dump(2) << "\n";

@@ -85,9 +85,7 @@ int RunStep(const StepOptions& options) {
   if (options.kill && options.at.size() != 1) return Usage("--kill needs --at with one instruction");
   if (!options.at.empty() || !options.plan.empty()) return StepOnce(options, isolation);
   Findings findings;
-  Budget budget;
-  budget.seconds = options.seconds;
-  budget.quiet = options.quiet;
+  const Budget budget{options.seconds, 0, options.quiet};
   StepPart part = RunStepPart(options.op, options.seed, isolation, budget, &findings, options.depth, options.twice);
   PrintStep(part);
   PrintCross(CrossCheckWords(part.words, &findings));

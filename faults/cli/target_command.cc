@@ -119,10 +119,7 @@ int RunTarget(const TargetCommandOptions& options) {
   if (const int status = FindTarget(options.target, &file); status != kWell) return status;
   if (!options.at.empty() && options.at.size() != 2) return Usage("--at wants OPERATION,INSTRUCTION");
   if (options.healer != "survivor" && options.healer != "newcomer") return Usage("no such healer: " + options.healer);
-  if (!CanTrace()) {
-    fmt::print(stderr, "lightning-faults: cannot run here: this machine lets nobody trace a process (ptrace)\n");
-    return kCannotRun;
-  }
+  if (!CanTrace()) return CannotRun("this machine lets nobody trace a process (ptrace)");
   const Clock::time_point begin = Clock::now();
   TargetEngine engine(file);
   if (const std::string error = engine.Prepare(); !error.empty()) {

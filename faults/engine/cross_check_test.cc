@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "faults/check/segment_for_tests.h"
 #include "faults/engine/step_engine.h"
 #include "faults/engine/tracee.h"
 #include "faults/report/step_record.h"
@@ -38,13 +39,7 @@ TEST(CrossCheckTest, AHookThatIsLeftOutIsFoundWithAddressAndSourceLine) {
 }
 
 TEST(CrossCheckTest, PlacesAreTheSameInSegmentsOfAnySize) {
-  Options options;
-  options.size = 512 * 1024;
-  options.max_objects = 16;
-  options.max_clients = 4;
-  options.max_pins = 16;
-  options.event_slots = 4;
-  options.hash_seed = 1;
+  Options options = SmallSegment();
   const MemorySegment small(options);
   options.size = 4 << 20;
   options.max_objects = 100;

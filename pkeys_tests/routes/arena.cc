@@ -6,72 +6,18 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <condition_variable>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
-#include <mutex>
 
 #include "lightning/isolation.h"
+#include "pkeys_tests/routes/thread_on_command.h"
 #include "store/gate/pkru.h"
 #include "store/gate/process_key.h"
 #include "store/segment/segment_file.h"
 
 namespace lightning::routes {
-
-// Started before the first client, so before the key.
-class OlderThread {
- public:
-  OlderThread()
-      : thread_([this] {
-          std::unique_lock lock(mutex_);
-          for (;;) {
-            changed_.wait(lock, [this] { return busy_; });
-            const bool last = !task_;
-            if (!last) task_();
-            busy_ = false;
-            changed_.notify_all();
-            if (last) return;
-          }
-        }) {}
-  ~OlderThread() {
-    Do({});
-    thread_.join();
-  }
-  void Do(std::function<void()> task) {
-    std::unique_lock lock(mutex_);
-    task_ = std::move(task);
-    busy_ = true;
-    changed_.notify_all();
-    changed_.wait(lock, [this] { return !busy_; });
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::function<void()> task_;
-  bool busy_ = false;
-  std::thread thread_;
-};
-
-std::vector<MappedFile> MappingsOf(const std::string& path) {
-  std::vector<MappedFile> found;
-  std::ifstream smaps("/proc/self/smaps");
-  bool ours = false;
-  for (std::string line; std::getline(smaps, line);) {
-    unsigned long begin, end, offset;
-    char rights[5];
-    if (sscanf(line.c_str(), "%lx-%lx %4s %lx", &begin, &end, rights, &offset) == 4) {
-      ours = line.find(path) != std::string::npos;
-      if (ours) found.push_back({reinterpret_cast<std::byte*>(begin), end - begin, offset, rights[1] == 'w', 0});
-    } else if (ours) {
-      sscanf(line.c_str(), "ProtectionKey: %d", &found.back().key);
-    }
-  }
-  return found;
-}
 
 Arena::Arena(const Row& row, const std::string& path, Weakness weakness, Report& report, int socket, Extra extra)
     : row_(row), path_(path), weakness_(weakness), extra_(extra), report_(report), judge_(socket) {
@@ -80,7 +26,8 @@ Arena::Arena(const Row& row, const std::string& path, Weakness weakness, Report&
     if (missing == nullptr) continue;
     if (const char* fact = missing()) Skip(fact);
   }
-  if (row.setting->needs_older_thread) older_ = std::make_unique<OlderThread>();
+  // Before the first client, so before the key.
+  if (row.setting->needs_older_thread) older_ = std::make_unique<ThreadOnCommand>();
   ConnectBoth();
   CatchFaults();
   AskForExtra();

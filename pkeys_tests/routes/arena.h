@@ -7,7 +7,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <thread>
 
 #include "lightning/client.h"
 #include "pkeys_tests/routes/guard.h"
@@ -20,7 +19,7 @@ namespace lightning::routes {
 
 inline constexpr uint64_t kStray = 0x5A5A5A5A5A5A5A5A;
 
-class OlderThread;
+class ThreadOnCommand;
 
 class Arena {
  public:
@@ -96,7 +95,7 @@ class Arena {
   const Extra extra_;
   Report& report_;
   JudgeLine judge_;
-  std::unique_ptr<OlderThread> older_;
+  std::unique_ptr<ThreadOnCommand> older_;
   std::unique_ptr<Client> client_, other_;
   std::optional<Handle> sealed_;
   std::optional<Writer> writer_;
@@ -105,15 +104,6 @@ class Arena {
   uint64_t size_ = 0;
   bool within_rights_ = false;
 };
-
-// A mapping of this process, by /proc/self/smaps.
-struct MappedFile {
-  std::byte* begin = nullptr;
-  uint64_t size = 0, offset = 0;
-  bool writable = false;
-  int key = 0;
-};
-std::vector<MappedFile> MappingsOf(const std::string& path);
 
 // What a program does that a row has started: stores at an address that means nothing to it, or, where that is 0, at an
 // offset of the file. The exit status tells StoredElsewhere what became of it.

@@ -7,21 +7,15 @@
 
 #include <atomic>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
-#include <string>
 
 #include "pkeys_tests/routes/arena.h"
+#include "pkeys_tests/routes/source.h"
 #include "store/segment/segment_file.h"
 
 namespace lightning::routes {
 namespace {
-
-ScopedFd Source() {
-  ScopedFd fd(memfd_create("source", MFD_CLOEXEC));
-  const std::string bytes(4096, 'Z');
-  if (pwrite(fd.get(), bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) abort();
-  return fd;
-}
 
 class Ring {
  public:

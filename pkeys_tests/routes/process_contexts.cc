@@ -29,45 +29,38 @@ void Await(pid_t child) {
   signal(WTERMSIG(status), SIG_DFL);
   raise(WTERMSIG(status));
 }
+// Runs the body in a child, which ends with it.
+void InChild(const Deed& body) {
+  const pid_t child = fork();
+  if (child == 0) {
+    body();
+    _exit(0);
+  }
+  Await(child);
+}
 // A control needs the mapping that a child does not get.
 void Inherit(Arena& arena, bool yes) {
   if (arena.mode() == Isolation::kNone) return;
   if (madvise(arena.control(), arena.size(), yes ? MADV_DOFORK : MADV_DONTFORK) != 0) abort();
 }
+void Inheriting(Arena& arena, bool control, const Deed& body) {
+  if (control) Inherit(arena, true);
+  body();
+  if (control) Inherit(arena, false);
+}
 
 void Fork(Arena& arena, const Deed& deed, bool control) {
-  if (control) Inherit(arena, true);
-  const pid_t child = fork();
-  if (child == 0) {
-    deed();
-    _exit(0);
-  }
-  Await(child);
-  if (control) Inherit(arena, false);
+  Inheriting(arena, control, [&] { InChild(deed); });
 }
 void ForkInWindow(Arena& arena, const Deed& deed, bool control) {
-  if (control) Inherit(arena, true);
-  {
+  Inheriting(arena, control, [&] {
     Window window(arena.gate());
     arena.Cover(window);
-    const pid_t child = fork();
-    if (child == 0) {
-      deed();
-      _exit(0);
-    }
-    Await(child);
-  }
-  if (control) Inherit(arena, false);
+    InChild(deed);
+  });
 }
 void ForkOfFork(Arena& arena, const Deed& deed, bool control) {
-  if (control) Inherit(arena, true);
-  const pid_t child = fork();
-  if (child == 0) {
-    Fork(arena, deed, false);
-    _exit(0);
-  }
-  Await(child);
-  if (control) Inherit(arena, false);
+  Inheriting(arena, control, [&] { InChild([&] { InChild(deed); }); });
 }
 // A vfork as posix_spawn makes it: the child shares the memory and has a stack of its own.
 void RunVfork(const Deed& deed) {

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
+#include <sys/time.h>
 #include <sys/times.h>
 #include <sys/uio.h>
 #include <sys/utsname.h>
@@ -22,22 +23,16 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <ctime>
 
 #include "pkeys_tests/routes/arena.h"
+#include "pkeys_tests/routes/source.h"
 #include "store/segment/segment_file.h"
 
 namespace lightning::routes {
 namespace {
-
-// 4 KiB of bytes that differ from what a segment holds.
-ScopedFd Source() {
-  ScopedFd fd(memfd_create("source", MFD_CLOEXEC));
-  const std::string bytes(4096, 'Z');
-  if (pwrite(fd.get(), bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) abort();
-  return fd;
-}
 
 struct Pair {
   explicit Pair(bool sockets) {

@@ -1,5 +1,6 @@
 // What a stray write may hit.
 #include "pkeys_tests/routes/arena.h"
+#include "pkeys_tests/routes/mappings.h"
 
 namespace lightning::routes {
 namespace {
@@ -37,7 +38,7 @@ std::byte* LogView(Arena& arena) { return View(arena.slot().log[64]); }
 std::byte* SuperblockView(Arena& arena) { return View(arena.segment().super()); }
 // What the gate does not guard, by design: whose they are can write them at any time.
 std::byte* Exposed(Arena& arena, uint64_t offset) {
-  for (const MappedFile& mapping : MappingsOf(arena.path())) {
+  for (const Mapping& mapping : MappingsOf(arena.path())) {
     if (mapping.size == arena.size() || !mapping.writable) continue;
     if (mapping.offset <= offset && offset < mapping.offset + mapping.size)
       return mapping.begin + (offset - mapping.offset);

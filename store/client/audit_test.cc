@@ -15,16 +15,15 @@
 
 #include "store/client/core.h"
 #include "store/gate/process_maps.h"
-#include "store/testing/conformance.h"
+#include "store/testing/isolated_segment.h"
 #include "store/testing/mappings.h"
 
 namespace lightning {
 namespace {
 
 using test::RunInChild;
-using test::SegmentName;
 
-constexpr uint64_t kSize = 1 << 20;
+constexpr uint64_t kSize = test::IsolatedSegment::kSize;
 constexpr int kNotFound = 60, kBroken = 61;  // of a child
 
 // Where the clients of a child have been told of breaches.
@@ -37,17 +36,8 @@ void Note(Breach breach, const char*, void*) {
   told.last = breach;
 }
 
-class AuditTest : public testing::TestWithParam<Isolation> {
+class AuditTest : public test::IsolatedSegment {
  protected:
-  void SetUp() override {
-    if (GetParam() == Isolation::kKeys && !MachineHasKeys())
-      GTEST_SKIP() << "this machine has no memory protection keys";
-    options_ = test::SmallOptions();
-    options_.size = kSize;
-    options_.isolation = GetParam();
-  }
-  Result<Client> Connect() const { return Store::Open(name_.name(), options_)->Connect(); }
-
   struct Places {
     uint64_t control = 0, view = 0;
   };
@@ -71,9 +61,6 @@ class AuditTest : public testing::TestWithParam<Isolation> {
     });
   }
   static int Is(Breach breach) { return static_cast<int>(breach); }
-
-  const SegmentName name_;
-  Options options_;
 };
 INSTANTIATE_TEST_SUITE_P(Modes, AuditTest, testing::Values(Isolation::kKeys, Isolation::kMprotect, Isolation::kHidden),
                          [](const auto& mode) { return IsolationName(mode.param); });

@@ -16,15 +16,14 @@
 #include <thread>
 
 #include "store/client/core.h"
-#include "store/testing/conformance.h"
+#include "store/testing/isolated_segment.h"
 
 namespace lightning {
 namespace {
 
 using test::RunInChild;
-using test::SegmentName;
 
-constexpr uint64_t kSize = 1 << 20;
+constexpr uint64_t kSize = test::IsolatedSegment::kSize;
 constexpr long kMseal = 462;
 constexpr int kStopped = 0, kLanded = 1, kBroken = 50;  // of a child; kBroken and more: the store does not work
 constexpr int kWrite = PROT_READ | PROT_WRITE;
@@ -117,16 +116,8 @@ std::vector<Attack> FileAttacks() {
   };
 }
 
-class HardenTest : public testing::TestWithParam<Isolation> {
+class HardenTest : public test::IsolatedSegment {
  protected:
-  void SetUp() override {
-    if (GetParam() == Isolation::kKeys && !MachineHasKeys())
-      GTEST_SKIP() << "this machine has no memory protection keys";
-    options_ = test::SmallOptions();
-    options_.size = kSize;
-    options_.isolation = GetParam();
-  }
-
   // Everything that a client does, and that a further one is let in when it may be.
   static bool Works(Client& client) {
     const std::string large(70'000, 'l');
@@ -161,9 +152,6 @@ class HardenTest : public testing::TestWithParam<Isolation> {
       return landed ? kLanded : kStopped;
     });
   }
-
-  const SegmentName name_;
-  Options options_;
 };
 INSTANTIATE_TEST_SUITE_P(Modes, HardenTest, testing::Values(Isolation::kKeys, Isolation::kMprotect, Isolation::kHidden),
                          [](const auto& mode) { return IsolationName(mode.param); });
@@ -212,7 +200,7 @@ TEST_P(HardenTest, TheSystemCallFilterLetsAllElsePass) {
 TEST_P(HardenTest, TheSystemCallFilterHoldsThreadsThatRunAlready) {
   for (const bool hardened : {false, true}) {
     const int status = RunInChild([&] {
-      Result<Client>& client = *new Result<Client>(Store::Open(name_.name(), options_)->Connect());
+      Result<Client>& client = *new Result<Client>(Connect());
       auto* view = const_cast<std::byte*>(ClientCore::Of(*client)->gate().view());
       std::atomic<bool> go{false};
       int result = kBroken;
@@ -231,7 +219,7 @@ TEST_P(HardenTest, TheSystemCallFilterHoldsThreadsThatRunAlready) {
 
 TEST_P(HardenTest, AClosedClientsAddressesStayReserved) {
   const int status = RunInChild([&] {
-    Result<Client> client = Store::Open(name_.name(), options_)->Connect();
+    Result<Client> client = Connect();
     Gate::Mappings mappings;
     Gate::WithAll([&](const std::vector<Gate::Mappings>& gates) { mappings = gates.back(); });
     if (!Harden({.system_calls = true, .files = false}).ok()) return kBroken;
@@ -239,7 +227,7 @@ TEST_P(HardenTest, AClosedClientsAddressesStayReserved) {
     void* wanted = reinterpret_cast<void*>(mappings.control.begin);
     if (mmap(wanted, kPageSize, kWrite, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == wanted) return kBroken + 1;
     // Another one can come, and be hardened as well.
-    Result<Client> next = Store::Open(name_.name(), options_)->Connect();
+    Result<Client> next = Connect();
     if (!next.ok() || !Works(*next) || !Harden({.system_calls = true, .files = false}).ok()) return kBroken + 2;
     return Works(*next) && Audit().ok() ? 0 : kBroken + 3;
   });
@@ -284,7 +272,7 @@ TEST_P(HardenTest, SealedMappingsStopWhatLandsWithoutIt) {
 TEST_P(HardenTest, SealingIsRefusedByNameWhereTheKernelCannot) {
   if (syscall(kMseal, nullptr, 0, 0) == 0) GTEST_SKIP() << "this kernel has mseal: nothing to refuse";
   options_.seal = true;
-  EXPECT_EQ(Store::Open(name_.name(), options_)->Connect().code(), Code::kUnsupported);
+  EXPECT_EQ(Connect().code(), Code::kUnsupported);
 }
 
 // A segment in a memfd is opened by the name that /proc gives it.

@@ -9,34 +9,19 @@
 #include <set>
 #include <vector>
 
-#include "store/testing/testing.h"
+#include "store/testing/with_transaction.h"
 
 namespace lightning {
 namespace {
 
-using test::Actor;
-using test::MemorySegment;
-using test::SmallOptions;
-using test::World;
-
 constexpr uint32_t kPageGranules = kPageSize / kGranule;
 
 // A heap under test, and a model of it: the used extents by where they begin.
-class BlockHeapTest : public testing::Test {
+class BlockHeapTest : public test::WithTransaction {
  protected:
-  BlockHeapTest()
-      : memory_(SmallOptions()),
-        actor_(memory_, world_, 0),
-        window_(*actor_.gate),
-        t_(actor_.environment, window_, 0),
-        heap_(t_) {
-    LIGHTNING_ASSERT(t_.Lock(central().lock).ok());
-  }
+  BlockHeapTest() { LIGHTNING_ASSERT(t_.Lock(central().lock).ok()); }
 
-  const Segment& segment() const { return actor_.segment(); }
-  const Central& central() const { return segment().central(); }
   uint32_t total() const { return memory_.geometry().heap_granules; }
-  uint64_t free_granules() const { return central().free_granules.Load(); }
 
   // Allocates, checks the extent against the model, and adds it. None: there was no room.
   BlockId Allocate(uint32_t granules, bool on_page = false) {
@@ -101,12 +86,7 @@ class BlockHeapTest : public testing::Test {
     return largest;
   }
 
-  World world_;
-  const MemorySegment memory_;
-  Actor actor_;
-  Window window_;
-  Transaction t_;
-  BlockHeap heap_;
+  BlockHeap heap_{t_};
   std::map<uint32_t, std::pair<BlockId, uint32_t>> used_;  // begin -> block, end
   uint64_t used_granules_ = 0;
   uint64_t most_allocate_ = 0, most_free_ = 0;

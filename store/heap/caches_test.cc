@@ -4,37 +4,22 @@
 
 #include <set>
 
-#include "store/testing/testing.h"
+#include "store/testing/with_transaction.h"
 
 namespace lightning {
 namespace {
 
-using test::Actor;
-using test::MemorySegment;
 using test::SmallOptions;
-using test::World;
 
-class CachesTest : public testing::Test {
+class CachesTest : public test::WithTransaction {
  protected:
-  CachesTest()
-      : memory_(SmallOptions()),
-        actor_(memory_, world_, 0),
-        window_(*actor_.gate),
-        t_(actor_.environment, window_, 0),
-        caches_(t_) {
-    LIGHTNING_ASSERT(t_.Lock(actor_.slot().lock).ok());
+  CachesTest() {
+    LIGHTNING_ASSERT(t_.Lock(slot().lock).ok());
     LIGHTNING_ASSERT(t_.Lock(central().lock).ok());
   }
-  const Central& central() const { return actor_.segment().central(); }
-  uint64_t free_granules() const { return central().free_granules.Load(); }
   const Geometry& g() const { return memory_.geometry(); }
 
-  World world_;
-  const MemorySegment memory_;
-  Actor actor_;
-  Window window_;
-  Transaction t_;
-  Caches caches_;
+  Caches caches_{t_};
 };
 
 TEST_F(CachesTest, IdsComeFromTheCentreAndGoBack) {

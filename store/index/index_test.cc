@@ -8,24 +8,15 @@
 #include <string>
 #include <vector>
 
-#include "store/testing/testing.h"
+#include "store/testing/with_transaction.h"
 
 namespace lightning {
 namespace {
 
-using test::Actor;
-using test::MemorySegment;
-using test::SmallOptions;
-using test::World;
-
 // Entries of the chain of home bucket 0, made of object ids alone: no heap, no client.
-class IndexTest : public testing::Test {
+class IndexTest : public test::WithTransaction {
  protected:
-  IndexTest()
-      : memory_(SmallOptions()), actor_(memory_, world_, 0), window_(*actor_.gate), t_(actor_.environment, window_, 0) {
-    LIGHTNING_ASSERT(t_.Lock(home().lock).ok());
-  }
-  const Segment& segment() const { return actor_.segment(); }
+  IndexTest() { LIGHTNING_ASSERT(t_.Lock(home().lock).ok()); }
   const Bucket& home() const { return segment().home_at(0); }
   uint64_t overflow_in_use() const {
     uint64_t free = 0;
@@ -83,11 +74,6 @@ class IndexTest : public testing::Test {
     t_.Commit(1);
   }
 
-  World world_;
-  const MemorySegment memory_;
-  Actor actor_;
-  Window window_;
-  Transaction t_;
   uint64_t most_insert_ = 0, most_remove_ = 0;
 };
 

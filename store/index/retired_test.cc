@@ -4,29 +4,14 @@
 
 #include <vector>
 
-#include "store/testing/testing.h"
+#include "store/testing/with_transaction.h"
 
 namespace lightning {
 namespace {
 
-using test::Actor;
-using test::MemorySegment;
-using test::SmallOptions;
-using test::World;
-
-class RetiredTest : public testing::Test {
+class RetiredTest : public test::WithTransaction {
  protected:
-  RetiredTest()
-      : memory_(SmallOptions()),
-        actor_(memory_, world_, 0),
-        window_(*actor_.gate),
-        t_(actor_.environment, window_, 0),
-        retired_(t_) {
-    LIGHTNING_ASSERT(t_.Lock(slot().lock).ok());
-  }
-  const Slot& slot() const { return actor_.slot(); }
-  const Central& central() const { return memory_.segment().central(); }
-  uint64_t free_granules() const { return central().free_granules.Load(); }
+  RetiredTest() { LIGHTNING_ASSERT(t_.Lock(slot().lock).ok()); }
   // A retired object of `granules`.
   ObjectId Retire(uint32_t granules) {
     LIGHTNING_ASSERT(t_.Lock(central().lock).ok());
@@ -55,12 +40,7 @@ class RetiredTest : public testing::Test {
     return pinned;
   }
 
-  World world_;
-  const MemorySegment memory_;
-  Actor actor_;
-  Window window_;
-  Transaction t_;
-  Retired retired_;
+  Retired retired_{t_};
 };
 
 TEST_F(RetiredTest, WhatNobodyPinsGoesBackAndWhatIsPinnedStays) {

@@ -56,11 +56,6 @@ class WorldKernel final : public Kernel {
   const pid_t pid_;
 };
 
-std::string UniqueNumber() {
-  static std::atomic<int> next{0};
-  return std::to_string(getpid()) + "-" + std::to_string(next++);
-}
-
 }  // namespace
 
 Options SmallOptions() {
@@ -74,9 +69,6 @@ Options SmallOptions() {
   options.isolation = Isolation::kNone;
   return options;
 }
-
-SegmentName::SegmentName() : name_("lightning-test-" + UniqueNumber()) { static_cast<void>(Store::Remove(name_)); }
-SegmentName::~SegmentName() { static_cast<void>(Store::Remove(name_)); }
 
 TempFolder::TempFolder() {
   std::string pattern = "/tmp/lightning-test-XXXXXX";

@@ -1,5 +1,5 @@
 // What the tests of store/ share: small segments, in files and in plain memory, and a world whose clients die and whose
-// clock runs on command. Only *_test.cc files include this folder.
+// clock runs on command. Only tests include this folder.
 #pragma once
 
 #include <atomic>
@@ -17,6 +17,7 @@
 #include "store/kernel/kernel.h"
 #include "store/log/environment.h"
 #include "store/segment/segment.h"
+#include "store/testing/segment_name.h"
 
 namespace lightning {
 
@@ -29,20 +30,6 @@ namespace lightning::test {
 
 // The smallest geometry that makes sense, isolation none, a fixed hash seed: what a test does not set is small.
 Options SmallOptions();
-
-// A name under /dev/shm that nobody else uses; the segment is removed at the end.
-class SegmentName {
- public:
-  SegmentName();
-  ~SegmentName();
-  SegmentName(const SegmentName&) = delete;
-  SegmentName& operator=(const SegmentName&) = delete;
-  const std::string& name() const { return name_; }
-  std::string path() const { return "/dev/shm/" + name_; }
-
- private:
-  std::string name_;
-};
 
 // A folder under /tmp, removed at the end with everything in it.
 class TempFolder {

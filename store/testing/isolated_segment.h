@@ -1,0 +1,30 @@
+// A fixture for tests of what a mode of isolation keeps out: a segment under a name, in the mode of the test's
+// parameter.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include "store/gate/process_key.h"
+#include "store/testing/testing.h"
+
+namespace lightning::test {
+
+class IsolatedSegment : public testing::TestWithParam<Isolation> {
+ public:
+  static constexpr uint64_t kSize = 1 << 20;
+
+ protected:
+  void SetUp() override {
+    if (GetParam() == Isolation::kKeys && !MachineHasKeys())
+      GTEST_SKIP() << "this machine has no memory protection keys";
+    options_ = SmallOptions();
+    options_.size = kSize;
+    options_.isolation = GetParam();
+  }
+  Result<Client> Connect() const { return Store::Open(name_.name(), options_)->Connect(); }
+
+  const SegmentName name_;
+  Options options_;
+};
+
+}  // namespace lightning::test
