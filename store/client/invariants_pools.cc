@@ -6,6 +6,7 @@ namespace lightning {
 
 void InvariantChecker::CheckRetiredList(const char* name, const Cell& head, const Cell& count, const Cell& bytes) {
   uint64_t objects = 0, total = 0;
+  if (High(head.Load()) != 0) Violate("the head of %s is no object", name);
   for (ObjectId id{Low(head.Load())}; id;) {
     if (!segment_.Valid(id) || id.index() >= objects_.size() || ++objects > objects_.size()) {
       Violate("%s leads nowhere", name);
@@ -29,6 +30,8 @@ void InvariantChecker::CheckRetiredList(const char* name, const Cell& head, cons
 void InvariantChecker::CheckUnsealedList(const Slot& slot, SlotIndex index) {
   uint32_t before = 0;
   uint64_t steps = 0;
+  if (High(slot.unsealed_head.Load()) != 0)
+    Violate("the head of client slot %u's unsealed objects is no object", index);
   for (ObjectId id{Low(slot.unsealed_head.Load())}; id;) {
     if (!segment_.Valid(id) || id.index() >= objects_.size() || ++steps > objects_.size()) {
       Violate("the unsealed objects of client slot %u lead nowhere", index);

@@ -116,6 +116,9 @@ TEST_F(InvariantsTest, I5WhatClientsKeepIsAccountedFor) {
   ExpectNoticed(slot_.retired_head, 0, "not as long as its count says");
   ExpectNoticedWhenRaised(slot_.retired_bytes, "does not have as many bytes");
   ExpectNoticed(slot_.unsealed_head, 0, "unsealed and nobody's");
+  // An upper half that nobody reads would stay behind when the slot is free.
+  ExpectNoticed(slot_.unsealed_head, slot_.unsealed_head.Load() | uint64_t{1} << 60, "is no object");
+  ExpectNoticed(slot_.retired_head, slot_.retired_head.Load() | uint64_t{1} << 60, "is no object");
   ExpectNoticedWhenRaised(slot_.subscriptions, "count of subscribers");
   ExpectNoticedWhenRaised(segment_.slot(2).credits, "free and still has something");
 }

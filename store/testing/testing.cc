@@ -84,10 +84,16 @@ size_t TempFolder::files() const {
   return static_cast<size_t>(std::distance(begin(all), end(all)));
 }
 
+// One that waits for ever dies, and so fails its test, rather than the whole suite.
+constexpr unsigned kChildSeconds = 20;
+
 int RunInChild(const std::function<int()>& body) {
   fflush(nullptr);
   const pid_t child = fork();
-  if (child == 0) _exit(body());
+  if (child == 0) {
+    alarm(kChildSeconds);
+    _exit(body());
+  }
   int status = 0;
   if (child < 0 || waitpid(child, &status, 0) != child) return -1000;
   return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
