@@ -1,4 +1,5 @@
-"""The seed corpora: from what campaigns produce and what the fuzzer then makes of it, merged down to a few dozen files.
+"""The seed corpora: from what campaigns produce and what the fuzzer then makes of it, merged down to those that reach
+what all reach.
 
 plan: plans that seeds expand to, and the examples of docs/plan-format.md. history: of lightning-faults make-history, with
 each violation that it can plant. cli: the examples of each command's help. The others: a campaign of the target itself,
@@ -28,7 +29,7 @@ CLI = ("create --size 1M", "put answer 42", "get answer --json", "put k v --meta
        "create --size 1X -s other", "create --size 99999999T -s other", "create --if-absent", "create --if-absent --json",
        "create --size 1M -s other --json", "stat --isolation hidden --json", "stat --isolation mprotect",
        "stat --isolation keys", "stat --isolation none", "reap --once", "reap --once --json",
-       "top --count 2 --interval 0.001", "top --count 1 --interval 0.001 --json", "watch --timeout 0.001",
+       "top --count 2 --interval 0.01", "top --count 1 --interval 0.01 --json", "watch --timeout 0.001",
        "watch --count 1 --timeout 0.001 --json", "evict")
 
 
