@@ -109,6 +109,9 @@ TEST_F(KeysOperationsTest, TwoClientsOfAProcessShareTheKeyAndTheLastGivesItBack)
   const int its_key = key();
   client_->Close();
   ASSERT_TRUE(second->Put("key", "other").ok()) << "the key went with the first client";
+  const int another = pkey_alloc(0, PKEY_DISABLE_ACCESS);
+  EXPECT_NE(another, its_key) << "the key of what is still mapped was free for others";
+  pkey_free(another);
   EXPECT_EQ(ControlMappings().size(), 1u);
   EXPECT_EQ(Try(Access::kMov, ControlMappings().front().begin).code, SEGV_PKUERR);
   second->Close();
