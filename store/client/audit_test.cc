@@ -23,7 +23,6 @@ namespace {
 
 using test::RunInChild;
 
-constexpr uint64_t kSize = test::IsolatedSegment::kSize;
 constexpr int kNotFound = 60, kBroken = 61;  // of a child
 
 // Where the clients of a child have been told of breaches.
