@@ -11,6 +11,14 @@ from driver import everything_is_back
 TOTAL = 27_000
 
 
+def alone(survivor):
+    """Its statistics, once it has healed what the others left."""
+    survivor.ok("recover")
+    stat = survivor.stat()
+    assert stat["clients"] == 1
+    return stat
+
+
 @pytest.mark.kill_at(instructions=range(0, TOTAL, 911), system_calls=range(1, 3), after_line="ok none")
 def test_a_replaced_value_is_the_old_or_the_new(world, kill_point):
     survivor = world.client("--isolation", "none")
@@ -19,8 +27,7 @@ def test_a_replaced_value_is_the_old_or_the_new(world, kill_point):
     answer = victim.ask("put key 100 2")
     victim.wait()
     assert survivor.ok("get key")[1] in (["2"] if answer.startswith("ok") else ["1", "2"])
-    survivor.ok("recover")
-    assert survivor.stat()["clients"] == 1
+    alone(survivor)
     everything_is_back(survivor)
 
 
@@ -45,9 +52,7 @@ def test_who_dies_attaching_leaves_every_slot_to_others(world, kill_point):
     victim.ask("check")
     victim.ask("attach")
     victim.wait()
-    survivor.ok("recover")
-    stat = survivor.stat()
-    assert stat["clients"] == 1
+    stat = alone(survivor)
     assert stat["recoveries"] <= 1
     others = [world.client() for _ in range(7)]
     assert world.start().ask("attach") == "TOO_MANY_CLIENTS"
@@ -68,8 +73,6 @@ def test_who_dies_detaching_leaves_nothing(world, kill_point):
     victim.ask("release nothing")
     victim.ask("close")
     victim.wait()
-    survivor.ok("recover")
-    stat = survivor.stat()
-    assert stat["clients"] == 1
+    stat = alone(survivor)
     assert stat["bytes_retired"] == 0
     everything_is_back(survivor)

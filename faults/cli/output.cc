@@ -87,13 +87,15 @@ void PrintKills(const KillsPart& part) {
 
 void PrintStray(const StrayPart& part) {
   const StrayFigures total = part.total();
+  const std::string beside = part.operations == 0 ? ""
+                                                  : fmt::format(", {} of them while clients were in {} operations",
+                                                                Thousands(total.during), Thousands(part.operations));
   Row("stray", part.seconds,
-      fmt::format(
-          "{} stray stores fired ({} a minute), {} of them while clients were in {} operations: {} faulted, {} "
-          "hit private memory, {} landed in the segment; {} fired on purpose through an open door, {} landed ({})",
-          Thousands(total.fired), Thousands(static_cast<uint64_t>(part.per_minute())), Thousands(total.during),
-          Thousands(part.operations), Thousands(total.faulted), Thousands(total.in_private), Thousands(total.landed),
-          Thousands(part.control_fired), Thousands(part.control_landed), part.modes));
+      fmt::format("{} stray stores fired ({} a minute){}: {} faulted, {} hit private memory, {} landed in the segment; {} "
+                  "fired on purpose through an open door, {} landed ({})",
+                  Thousands(total.fired), Thousands(static_cast<uint64_t>(part.per_minute())), beside,
+                  Thousands(total.faulted), Thousands(total.in_private), Thousands(total.landed),
+                  Thousands(part.control_fired), Thousands(part.control_landed), part.modes));
 }
 
 void PrintStrayTargets(const StrayPart& part) {

@@ -1,6 +1,7 @@
 // Client, Handle, Writer, Subscription: ownership, and "closed" for what is no longer owned.
 #include "lightning/client.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "store/client/core.h"
@@ -40,16 +41,16 @@ Result<Handle> Client::Get(std::string_view key, std::chrono::nanoseconds timeou
 std::vector<Result<Handle>> Client::GetBatch(std::span<const std::string_view> keys, std::chrono::nanoseconds timeout) {
   std::vector<Result<Handle>> results;
   results.reserve(keys.size());
-  const auto begin = std::chrono::steady_clock::now();
+  const bool waits = core_ != nullptr && timeout.count() > 0;
+  const Nanoseconds deadline = waits ? core_->Now() + timeout : Nanoseconds{0};
   for (const std::string_view key : keys) {
     if (core_ == nullptr) {
       results.emplace_back(Code::kClosed);
       continue;
     }
-    const auto spent = timeout.count() > 0 ? std::chrono::steady_clock::now() - begin : Nanoseconds{0};
     // After the deadline a last look without waiting, reported as a time-out all the same.
-    Result<Handle> result = core_->Get(key, timeout > spent ? timeout - spent : Nanoseconds{0});
-    if (timeout.count() > 0 && result.code() == Code::kNotFound) result = Status(Code::kTimeout);
+    Result<Handle> result = core_->Get(key, waits ? std::max(deadline - core_->Now(), Nanoseconds{0}) : Nanoseconds{0});
+    if (waits && result.code() == Code::kNotFound) result = Status(Code::kTimeout);
     results.push_back(std::move(result));
   }
   return results;

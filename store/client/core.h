@@ -63,6 +63,7 @@ class ClientCore {
   Result<Writer> Create(std::string_view key, uint64_t size, const PutOptions& options);
   Result<uint64_t> Seal(Writer& writer);
   Status Abort(Writer& writer);
+  Nanoseconds Now() const { return kernel_->Now(); }
   Result<Handle> Get(std::string_view key, Nanoseconds timeout);
   Result<bool> Contains(std::string_view key);
   Status Delete(std::string_view key, Nanoseconds timeout);

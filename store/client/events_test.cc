@@ -1,5 +1,6 @@
 // What Subscribe and Next promise, in every mode.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <optional>
 #include <string>
@@ -103,8 +104,8 @@ TEST_P(EventsTest, ABatchLongerThanTheRingIsToldToo) {
 TEST_P(EventsTest, AWaitingSubscriberIsWoken) {
   Client client = Connect(), other = Connect();
   Result<Subscription> subscription = client.Subscribe();
-  std::thread writer([&] {
-    std::this_thread::sleep_for(milliseconds(10));
+  std::thread writer([&, waiter = gettid()] {
+    EXPECT_TRUE(test::WaitUntilItSleeps(waiter));
     EXPECT_TRUE(other.Put("key", "value").ok());
   });
   EXPECT_EQ(Next(*subscription, seconds(30)).substr(0, 10), "sealed key");

@@ -9,6 +9,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <thread>
 
 #include "store/client/check.h"
@@ -97,6 +99,19 @@ int RunInChild(const std::function<int()>& body) {
   int status = 0;
   if (child < 0 || waitpid(child, &status, 0) != child) return -1000;
   return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+bool WaitUntilItSleeps(pid_t thread) {
+  const std::string path = "/proc/self/task/" + std::to_string(thread) + "/stat";
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+  while (std::chrono::steady_clock::now() < deadline) {
+    std::ifstream file(path);
+    const std::string text{std::istreambuf_iterator<char>(file), {}};
+    const size_t end = text.rfind(") ");  // of the name, which may have anything in it
+    if (end != std::string::npos && text.compare(end + 2, 1, "S") == 0) return true;
+    std::this_thread::yield();
+  }
+  return false;
 }
 
 std::string Violations(const CheckReport& report) {
