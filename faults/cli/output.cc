@@ -90,12 +90,12 @@ void PrintStray(const StrayPart& part) {
   const std::string beside = part.operations == 0 ? ""
                                                   : fmt::format(", {} of them while clients were in {} operations",
                                                                 Thousands(total.during), Thousands(part.operations));
-  Row("stray", part.seconds,
-      fmt::format("{} stray stores fired ({} a minute){}: {} faulted, {} hit private memory, {} landed in the segment; {} "
-                  "fired on purpose through an open door, {} landed ({})",
-                  Thousands(total.fired), Thousands(static_cast<uint64_t>(part.per_minute())), beside,
-                  Thousands(total.faulted), Thousands(total.in_private), Thousands(total.landed),
-                  Thousands(part.control_fired), Thousands(part.control_landed), part.modes));
+  const std::string fired = fmt::format("{} stray stores fired ({} a minute){}: {} faulted, {} hit private memory",
+                                        Thousands(total.fired), Thousands(static_cast<uint64_t>(part.per_minute())),
+                                        beside, Thousands(total.faulted), Thousands(total.in_private));
+  const std::string control = fmt::format("{} fired on purpose through an open door, {} landed ({})",
+                                          Thousands(part.control_fired), Thousands(part.control_landed), part.modes);
+  Row("stray", part.seconds, fmt::format("{}, {} landed in the segment; {}", fired, Thousands(total.landed), control));
 }
 
 void PrintStrayTargets(const StrayPart& part) {
