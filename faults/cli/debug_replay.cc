@@ -23,31 +23,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string OwnProgram() {
-  std::error_code error;
-  return fs::read_symlink("/proc/self/exe", error).string();
-}
-
-// In the sources, or where an installation puts it.
-std::string Printers() {
-  std::error_code error;
-  const fs::path installed =
-      fs::path(OwnProgram()).parent_path().parent_path() / "share/lightning/lightning_printers.py";
-  for (const fs::path& file : {fs::path(SourceRoot()) / "faults/gdb/lightning_printers.py", installed}) {
-    if (fs::is_regular_file(file, error)) return file.string();
-  }
-  return "";
-}
-
-std::vector<std::string> GdbCommand(const std::string& printers, bool batch) {
-  // No files of the user's: what is shown is the same for everybody.
-  std::vector<std::string> gdb = {
-      "gdb", "-q", "-nx", "-iex", "set debuginfod enabled off", "-iex", "set auto-load off", "-iex", "set confirm off"};
-  if (batch) gdb.insert(gdb.end(), {"-batch", "-iex", "set width 0", "-iex", "set style enabled off"});
-  gdb.insert(gdb.end(), {"-ex", "set pagination off", "-x", printers});
-  return gdb;
-}
-
 int StepInGdb(const std::string& folder, const nlohmann::json& verdict, const std::string& printers, bool batch) {
   StepReplay replay;
   if (const std::string error = ReadStepReplay(folder, verdict, &replay); !error.empty()) return Usage(error);
@@ -89,13 +64,6 @@ int SimInGdb(const std::string& folder, const nlohmann::json& verdict, const std
   return status == 0 ? kFound : CannotRun(fmt::format("gdb ended with status {}", status));
 }
 
-std::string ReadText(const fs::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
-
 int PerfEvent(uint32_t type, uint64_t config) {
   perf_event_attr attributes = {};
   attributes.size = sizeof attributes;
@@ -108,9 +76,39 @@ int PerfEvent(uint32_t type, uint64_t config) {
 
 }  // namespace
 
+std::string OwnProgram() {
+  std::error_code error;
+  return fs::read_symlink("/proc/self/exe", error).string();
+}
+
+std::string GdbScript(const std::string& name) {
+  std::error_code error;
+  const fs::path installed = fs::path(OwnProgram()).parent_path().parent_path() / "share/lightning" / name;
+  for (const fs::path& file : {fs::path(SourceRoot()) / "faults/gdb" / name, installed}) {
+    if (fs::is_regular_file(file, error)) return file.string();
+  }
+  return "";
+}
+
+std::string ReadText(const fs::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+std::vector<std::string> GdbCommand(const std::string& printers, bool batch) {
+  // No files of the user's: what is shown is the same for everybody.
+  std::vector<std::string> gdb = {
+      "gdb", "-q", "-nx", "-iex", "set debuginfod enabled off", "-iex", "set auto-load off", "-iex", "set confirm off"};
+  if (batch) gdb.insert(gdb.end(), {"-batch", "-iex", "set width 0", "-iex", "set style enabled off"});
+  gdb.insert(gdb.end(), {"-ex", "set pagination off", "-x", printers});
+  return gdb;
+}
+
 int ReplayInGdb(const std::string& folder, const nlohmann::json& verdict, bool batch) {
   if (!InPath("gdb")) return CannotRun("gdb is not installed (package gdb)");
-  const std::string printers = Printers();
+  const std::string printers = GdbScript("lightning_printers.py");
   if (printers.empty()) return CannotRun("faults/gdb/lightning_printers.py is not where the sources were");
   const std::string engine = verdict.value("engine", "");
   if (engine == "step") return StepInGdb(folder, verdict, printers, batch);
@@ -146,50 +144,6 @@ int ReplayInRr(const std::string& folder) {
   if (status != kFound && status != kWell) return CannotRun(fmt::format("rr record ended with status {}", status));
   fmt::print("recorded. The client that is killed is one of its processes (rr ps {}):\n  rr replay {}\n", trace, trace);
   return status;
-}
-
-int ReplayInMachine(const std::string& folder) {
-  const std::string root = SourceRoot();
-  if (root.empty()) return CannotRun("the emulated machine needs the sources' ci/pku-vm; run it from their root");
-  const std::string machine = root + "/ci/pku-vm", recording = fs::absolute(folder) / "machine";
-  const std::string program = OwnProgram();
-  constexpr const char* kSeconds = "280";  // a recording alone takes about one minute
-  const std::string output = recording + ".output";
-  const auto run = [&](const std::string& what, const std::string& to) {
-    return RunProgram({"sh", "-c", fmt::format("exec {} >'{}' 2>&1", what, to)});
-  };
-  const std::string where = fs::absolute(folder);
-  if (where.find('\'') != std::string::npos) return Usage("the folder's name has a quote in it");
-  int status = 0;
-  if (!fs::exists(recording + ".initrd")) {
-    fmt::print("recording in an emulated machine ...\n");
-    std::string with;
-    for (const char* file : {"plan.txt", "verdict.json"}) with += fmt::format(" --with '{}/{}'", where, file);
-    nlohmann::json verdict;
-    if (ReadVerdict(folder, &verdict).empty() && verdict.contains("victim"))
-      with += fmt::format(" --with '{}'", verdict.value("victim", ""));
-    status = run(fmt::format("'{}' --timeout {} --record '{}'{} -- '{}' replay '{}'", machine, kSeconds, recording,
-                             with, program, where),
-                 output);
-    fmt::print("{}", ReadText(output));
-    if (status != kFound) {
-      for (const char* suffix : {"", ".initrd", ".disk"}) fs::remove(recording + suffix);
-      return CannotRun(fmt::format("the emulated machine ended with status {}", status));
-    }
-  }
-  fmt::print("replaying the recording ...\n");
-  status = run(fmt::format("'{}' --timeout {} --replay '{}'", machine, kSeconds, recording), output + ".again");
-  const bool same = status == kFound && ReadText(output) == ReadText(output + ".again");
-  if (!same) {
-    fmt::print("{}", ReadText(output + ".again"));
-    return CannotRun(fmt::format("the replay, with status {}, is not what was recorded", status));
-  }
-  fmt::print(
-      "the same failure, instruction for instruction, recorded in {0}\n"
-      "gdb, with breakpoints and watchpoints:\n  '{1}' --timeout 3600 --replay '{0}' --gdb '{0}.socket' &\n"
-      "  gdb '{2}' -ex 'target remote {0}.socket'\n",
-      recording, machine, program);
-  return kFound;
 }
 
 }  // namespace lightning::faults

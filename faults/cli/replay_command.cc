@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 
 struct ReplayOptions {
   std::string folder;
-  bool gdb = false, batch = false, rr = false, vm = false;
+  bool gdb = false, batch = false, rr = false, vm = false, trace = false;
 };
 
 // Whether what was found now is of the class that was found then; the exit status.
@@ -51,10 +51,12 @@ int ReplaySim(const std::string& folder, const nlohmann::json& verdict) {
   return Compare(folder, verdict.value("class", ""), now);
 }
 
-int ReplayStep(const std::string& folder, const nlohmann::json& verdict) {
+int ReplayStep(const std::string& folder, const nlohmann::json& verdict, bool trace) {
   StepReplay replay;
   if (const std::string error = ReadStepReplay(folder, verdict, &replay); !error.empty()) return Usage(error);
-  const Findings findings = RunStepReplay(&replay);
+  StepEvidence evidence;
+  const Findings findings = RunStepReplay(&replay, trace ? &evidence : nullptr);
+  fmt::print("{}", evidence.trace);
   if (!findings.empty()) fmt::print("FOUND  step: {}\n", findings[0].what);
   return Compare(folder, verdict.value("class", ""), findings.empty() ? "" : findings[0].kind);
 }
@@ -89,11 +91,15 @@ int ReplayFolder(const ReplayOptions& options, const std::string& folder) {
   if (!build.empty() && build != OwnBuildId() && engine != "sim")
     fmt::print(stderr, "another build found it: {}, and this is {}; its instructions may stand elsewhere\n", build,
                OwnBuildId());
+  if (options.trace && engine != "step") return Usage("--trace goes with failures of the engine step");
+  if (options.vm) {
+    const int status = ReplayInMachine(folder, verdict);
+    return status != kFound || !options.gdb ? status : ReplayInMachineInGdb(folder, verdict, options.batch);
+  }
   if (options.gdb) return ReplayInGdb(folder, verdict, options.batch);
   if (options.rr) return ReplayInRr(folder);
-  if (options.vm) return ReplayInMachine(folder);
   if (engine == "sim") return ReplaySim(folder, verdict);
-  if (engine == "step") return ReplayStep(folder, verdict);
+  if (engine == "step") return ReplayStep(folder, verdict, options.trace);
   return ReplayCommandOf(folder, verdict);
 }
 
@@ -120,7 +126,8 @@ int ReplayPack(const ReplayOptions& options) {
 }
 
 int Replay(const ReplayOptions& options) {
-  if (options.gdb + options.rr + options.vm > 1) return Usage("--gdb, --rr and --vm exclude each other");
+  if (options.rr && (options.gdb || options.vm)) return Usage("--rr goes without --gdb and --vm");
+  if (options.trace && (options.rr || options.gdb || options.vm)) return Usage("--trace goes without the others");
   if (options.batch && !options.gdb) return Usage("--batch goes with --gdb");
   std::error_code error;
   if (fs::is_regular_file(options.folder, error)) {
@@ -156,10 +163,16 @@ void AddReplay(CLI::App& app, Command* command) {
   replay->add_flag("--gdb", options->gdb, "In gdb, stopped at the killing instruction");
   replay->add_flag("--batch", options->batch, "With --gdb: print source line, slots, log and locks, and end");
   replay->add_flag("--rr", options->rr, "Record it with rr, where the processor's counters allow");
-  replay->add_flag("--vm", options->vm, "Record it in an emulated machine, and replay the recording");
+  replay->add_flag(
+      "--vm", options->vm,
+      "Record it in an emulated machine, and replay the recording; with --gdb: in gdb, at the last store to "
+      "the corrupted word");
+  replay->add_flag("--trace", options->trace,
+                   "Print the instructions that led to it, as trace.txt has them, of this run");
   replay->footer(
       "Example: lightning-faults replay lightning-failures/sim-0123456789abcdef\n"
       "Example: lightning-faults replay lightning-failures/step-0123456789abcdef --gdb\n"
+      "Example: lightning-faults replay lightning-failures/step-0123456789abcdef --vm --gdb --batch\n"
       "Exit status: 1 when it fails again, 0 when it does not, 77 when a debugger cannot run here.");
   replay->callback([=] { *command = [=] { return Replay(*options); }; });
 

@@ -13,10 +13,10 @@ namespace lightning::faults {
 namespace {
 
 std::string TraceText(const Segment& segment, const Stepper& stepper, uint64_t instructions, pid_t process) {
-  std::map<uint64_t, std::pair<uint64_t, std::vector<WordChange>>> lines;  // instruction -> address, changes
+  std::map<uint64_t, std::pair<uint64_t, std::vector<Stepper::Change>>> lines;  // instruction -> address, changes
   for (const Stepper::Change& change : stepper.kept_changes()) {
     lines[change.instruction].first = change.address;
-    lines[change.instruction].second.push_back(change.word);
+    lines[change.instruction].second.push_back(change);
   }
   const std::vector<uint64_t> recent = stepper.RecentAddresses();
   const uint64_t first_recent = instructions - recent.size() + 1;
@@ -24,17 +24,19 @@ std::string TraceText(const Segment& segment, const Stepper& stepper, uint64_t i
   SourceLines sources(process);
   std::string text = fmt::format(
       "# Every instruction that changed the segment, and the last {} of all {}. After the last one the client died.\n"
+      "# The program begins at {:#x}.\n"
       "# instruction  address  function (source line)\n",
-      recent.size(), instructions);
+      recent.size(), instructions, FindProgram(process).begin);
   uint64_t last = 0;
   for (const auto& [number, line] : lines) {
     if (number != last + 1) text += "...\n";
     last = number;
     text += fmt::format("{}  {:#x}  {}\n", number, line.first, sources.At(line.first));
-    for (const WordChange& change : line.second) {
-      text += fmt::format("    {}: {} -> {}\n", WordName(segment, change.offset),
-                          WordMeaning(segment, change.offset, change.before),
-                          WordMeaning(segment, change.offset, change.after));
+    for (const auto& [instruction, address, word, place] : line.second) {
+      text +=
+          fmt::format("    {}: {} -> {}", WordName(segment, word.offset),
+                      WordMeaning(segment, word.offset, word.before), WordMeaning(segment, word.offset, word.after));
+      text += place == 0 ? "\n" : fmt::format("  at {:#x}\n", place);
     }
   }
   return text;

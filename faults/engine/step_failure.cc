@@ -105,8 +105,9 @@ std::string ReadStepReplay(const std::string& folder, const nlohmann::json& verd
   return "";
 }
 
-Findings RunStepReplay(StepReplay* replay) {
+Findings RunStepReplay(StepReplay* replay, StepEvidence* evidence) {
   StepEngine engine(replay->isolation);
+  engine.set_evidence(evidence);
   bool exact = true;
   if (replay->kill) {
     engine.KillAt(replay->run, replay->at[0]);
@@ -119,6 +120,7 @@ Findings RunStepReplay(StepReplay* replay) {
   if (replay->kill || (exact && same(engine))) return engine.findings();
   const auto depth = static_cast<uint32_t>(replay->at.size() - 1);
   StepEngine search(replay->isolation, {.depth = depth, .samples = kSamples});
+  search.set_evidence(evidence);
   search.Run(replay->run);
   if (!same(search) && same(engine)) return engine.findings();
   if (search.failed()) replay->at = search.failed()->at;

@@ -25,7 +25,7 @@ struct StepReplay {
 std::string ReadStepReplay(const std::string& folder, const nlohmann::json& verdict, StepReplay* replay);
 // Judges the state at `at`; if that is not a failure of the class, all states: another build, or a processor for which
 // the C library chooses other code, has its instructions elsewhere, and then `at` becomes where it fails here. Its
-// findings: none when it does not fail any more.
-Findings RunStepReplay(StepReplay* replay);
+// findings: none when it does not fail any more. `evidence`: what it leaves, unless that is null.
+Findings RunStepReplay(StepReplay* replay, StepEvidence* evidence = nullptr);
 
 }  // namespace lightning::faults

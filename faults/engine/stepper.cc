@@ -63,6 +63,7 @@ bool Stepper::Changed(uint64_t begin, uint64_t end) {
 
 bool Stepper::LookAfter(const Instruction& instruction, const user_regs_struct& before) {
   changes_.clear();
+  stored_through_ = 0;
   if (instruction.unknown) return Changed(0, watched_);
   if (instruction.system_call) {
     if (ChangesMappings(before.rax)) ReadMappings();
@@ -79,6 +80,7 @@ bool Stepper::LookAfter(const Instruction& instruction, const user_regs_struct& 
       case Target::kElsewhere:
         break;
       case Target::kSegment:
+        stored_through_ = address - offset;
         changed |= Changed(offset, offset + kWidestStore);
         break;
       case Target::kUnknown:
@@ -128,7 +130,10 @@ std::string Stepper::Run(uint64_t limit, const OnChange& on_change, StepCounts* 
     }
     ++counts->changes;
     if (keep_changes_) {
-      for (const WordChange& change : changes_) kept_changes_.push_back({counts->instructions, before.rip, change});
+      for (const WordChange& change : changes_) {
+        const uint64_t place = stored_through_ == 0 ? 0 : stored_through_ + change.offset;
+        kept_changes_.push_back({counts->instructions, before.rip, change, place});
+      }
     }
     for (const WordChange& change : words_ != nullptr ? changes() : std::span<const WordChange>())
       words_->Note(segment_, change.offset, LastInProgram());

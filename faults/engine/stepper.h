@@ -39,6 +39,7 @@ class Stepper {
   struct Change {
     uint64_t instruction = 0, address = 0;
     WordChange word;
+    uint64_t word_address = 0;  // in the victim; 0 where the kernel stored for it
   };
   void KeepChanges() { keep_changes_ = true; }
   const std::vector<Change>& kept_changes() const { return kept_changes_; }
@@ -75,6 +76,7 @@ class Stepper {
   const ProgramRange program_;
   StepTrace trace_;
   std::vector<uint64_t> recent_ = std::vector<uint64_t>(kRecent);  // by the instruction's place in the trace
+  uint64_t stored_through_ = 0;  // where the segment stands through which the last instruction stored, or 0
   bool keep_changes_ = false;
   std::vector<Change> kept_changes_;
 };
