@@ -236,6 +236,25 @@ TEST_P(AuditTest, AttachingBesideAnAliasEndsTheProcessUnlessAHandlerIsSet) {
 }
 
 // A process without a standard error: what the store says when it ends must not land in the segment.
+TEST_P(KeysAuditTest, AttachingBesideAClientThatHasLostTheKeyEndsTheProcessUnlessAHandlerIsSet) {
+  const auto attach = [&](bool lost, bool handled) {
+    return RunInChild([&] {
+      auto* client = new Result<Client>(Connect());
+      if (!client->ok()) return kBroken;
+      const Places places = PlacesOf(**client);
+      if (lost && pkey_mprotect(At(places.control), kPageSize, PROT_READ | PROT_WRITE, 0) != 0) return kBroken;
+      if (handled) SetBreachHandler({Note, nullptr});
+      fclose(stderr);
+      const Result<Client> second = Connect();
+      if (!second.ok()) return second.code() == Code::kIsolationBroken && told.last == Breach::kLostKey ? 1 : kBroken;
+      return 0;
+    });
+  };
+  EXPECT_EQ(attach(false, false), 0);
+  EXPECT_EQ(attach(true, false), -SIGABRT);
+  EXPECT_EQ(attach(true, true), 1);
+}
+
 TEST_P(AuditTest, TheLastWordsOfAProcessAreNotWrittenIntoTheSegment) {
   ASSERT_TRUE(Connect().ok());
   const int status = RunInChild([&] {

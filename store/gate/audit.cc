@@ -189,8 +189,17 @@ AuditReport Audit() {
 Status AuditAtAttach(const Gate& gate) {
   if (gate.mode() == Isolation::kNone) return {};
   size_t clients = 0;
+  // All clients of a process have one key: where another had it before, it may have been lost since.
+  bool shared = false;
+  if (gate.mode() == Isolation::kKeys) {
+    Gate::WithAll([&](const std::vector<Mappings>& gates) {
+      shared = std::any_of(gates.begin(), gates.end(), [&](const Mappings& other) {
+        return other.complete && other.gate != &gate && other.mode == Isolation::kKeys;
+      });
+    });
+  }
   Status status;
-  for (const Finding& finding : LookTwice(&gate, /*details=*/false, &clients)) {
+  for (const Finding& finding : LookTwice(shared ? nullptr : &gate, /*details=*/shared, &clients)) {
     status = ReportBreach(finding.breach, finding.message.c_str());
   }
   return status;
