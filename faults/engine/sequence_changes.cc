@@ -163,7 +163,10 @@ std::string SequenceRunner::Create(Seat& seat, uint32_t index, const Operation& 
     return "";
   }
   if (IsFull(writer.code())) return JudgeFull(seat, writer.code(), HeapBytes(key, item), 1, item.whole_pages);
-  const Code expected = model_.Sealed(key) != nullptr     ? Code::kAlreadyExists
+  // Its pages may fit where they do not together with a long key.
+  const bool never_fits = HeapBytes(key, item) > model_.limits().heap_bytes;
+  const Code expected = never_fits                        ? Code::kValueTooLarge
+                        : model_.Sealed(key) != nullptr   ? Code::kAlreadyExists
                         : model_.Unsealed(key) != nullptr ? Code::kBeingCreated
                                                           : Code::kOk;
   return writer.code() == expected ? "" : Unexpected("Create", writer.status());

@@ -43,6 +43,16 @@ TEST(SequencesTest, RandomSequencesAgreeWithTheModel) {
   }
 }
 
+// Whole pages that fit by themselves, and not together with a key that has no room in its record.
+TEST(SequencesTest, AValueThatFitsOnlyWithoutItsKeyIsTooLarge) {
+  Sequence sequence;
+  sequence.seed = 1309932342274214439;
+  sequence.over = "memory";
+  sequence.count = 216;
+  const SequenceResult result = RunSequence(sequence);
+  EXPECT_EQ(result.error, "") << CommandOf(sequence);
+}
+
 TEST(SequencesTest, OnlyTheNamedOperationsRun) {
   Sequence sequence;
   sequence.seed = 8;
