@@ -15,6 +15,7 @@ Exit status: 0 something ran and nothing failed, 1 otherwise, 2 wrong usage. Exa
 import argparse
 import json
 import re
+import shlex
 import sys
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass, field
@@ -173,8 +174,8 @@ def again(suite):
     names = [case.name for case in suite.cases if case.outcome == "failed"]
     if "--gtest_" not in suite.command or any(name.startswith("(") for name in names) or len(names) > 20:
         return suite.command
-    words = [word for word in suite.command.split() if not word.startswith(("--gtest_output", "--gtest_filter"))]
-    return " ".join([*words, f"'--gtest_filter={':'.join(names)}'"])
+    words = [word for word in shlex.split(suite.command) if not word.startswith(("--gtest_output", "--gtest_filter"))]
+    return " ".join([shlex.join(words), f"'--gtest_filter={':'.join(names)}'"])
 
 
 def finish(suites, results, file=None, isolation=None):

@@ -1,0 +1,60 @@
+"""What the scripts share: help from anywhere, the emulated machine's rights, and commands that can be pasted."""
+
+import os
+import pathlib
+import shlex
+import shutil
+import subprocess
+
+import pytest
+
+import summarize
+
+CI = pathlib.Path(__file__).resolve().parent
+SCRIPTS = sorted(path.name for path in CI.iterdir() if path.is_file() and not path.suffix and os.access(path, os.X_OK))
+
+
+def executable(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("#!/usr/bin/env bash\n" + text)
+    path.chmod(0o755)
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_help_is_printed_from_another_folder(name):
+    done = subprocess.run(["../ci/" + name, "--help"], cwd=CI.parent / "docs", capture_output=True, text=True, timeout=60,
+                          check=False)
+    assert done.returncode == 0 and done.stdout.startswith(f"{name}: "), done
+
+
+def test_every_use_of_the_emulated_machine_has_the_rights_that_it_needs():
+    """As a user with sudo: the functions of common.sh, where `sudo` is a function too."""
+    script = ((CI / "common.sh").read_text() + "sudo() { [[ $* == '-n true' ]] || echo \"as root: $*\"; }\n"
+              "find_root && pku_vm --fetch\n")
+    another = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
+    done = subprocess.run([*another, "bash", "-c", script], cwd="/", capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "as root: -n -E ci/pku-vm --fetch\n", done
+    for name in ("isolation", "keys-lane"):
+        lines = [line.split("#")[0] for line in (CI / name).read_text().splitlines()]
+        assert any("pku_vm " in line for line in lines), name
+        assert not [line for line in lines if "ci/pku-vm -" in line], f"{name} goes past pku_vm"
+
+
+@pytest.mark.skipif("ospke" in pathlib.Path("/proc/cpuinfo").read_text(), reason="the lane has nothing to do: the hardware has keys")
+@pytest.mark.skipif(os.geteuid() != 0, reason="the lane needs root")
+def test_what_repeats_a_failure_of_the_keys_lane_is_a_command(tmp_path):
+    for name in ("common.sh", "keys-lane", "summarize.py"):
+        (tmp_path / "ci").mkdir(exist_ok=True)
+        shutil.copy(CI / name, tmp_path / "ci" / name)
+    executable(tmp_path / "ci/pku-vm", '[[ $1 == --fetch ]] || printf \'%s\\n\' "emulated $LIGHTNING_EMULATED" "$@" >calls\n')
+    program, results = tmp_path / "a bin/pkeys_tests", tmp_path / "build/results"
+    executable(program, "")
+    results.mkdir(parents=True)
+    done = subprocess.run([tmp_path / "ci/keys-lane", "--results", results], env=dict(os.environ, LIGHTNING_BIN_DIR=program.parent),
+                          capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done
+    suite = summarize.Suite("keys-lane.pkeys_tests", (results / "keys-lane.pkeys_tests.command").read_text().strip())
+    suite.fail("Gate.x/keys", "lost")
+    subprocess.run(["bash", "-c", summarize.again(suite)], cwd=tmp_path, timeout=60, check=True)
+    called = (tmp_path / "calls").read_text().splitlines()
+    assert called[0] == "emulated 1" and called[-3:] == ["--", str(program), "--gtest_filter=Gate.x/keys"], called
