@@ -40,6 +40,26 @@ def test_every_use_of_the_emulated_machine_has_the_rights_that_it_needs():
         assert not [line for line in lines if "ci/pku-vm -" in line], f"{name} goes past pku_vm"
 
 
+# Stand before the programs of those names, since bash looks for functions first.
+MACHINE = {
+    "apt-cache": '() { [[ -e $FAKE/lists ]] || return 100; case "$*" in *libclang-rt-18-dev | *" clang") ;; *) return 100 ;; esac; '
+                 'echo "  Depends: clang-18"; }',
+    "dpkg-query": '() { [[ "$*" == *clang* ]] || echo "install ok installed"; }',
+    "env": '() { [[ "$*" != *" update" ]] || : >"$FAKE/lists"; echo "$*" >>"$FAKE/calls"; }',
+    "sudo": '() { "$@"; }',
+}
+
+
+@pytest.mark.skipif(not shutil.which("apt-get"), reason="packages come from Debian or Ubuntu")
+def test_a_machine_without_lists_of_packages_gets_clang_and_the_runtime_of_its_version(tmp_path):
+    fakes = {f"BASH_FUNC_{name}%%": text for name, text in MACHINE.items()}
+    done = subprocess.run([CI / "setup", "--with-fuzz"], env=dict(os.environ, FAKE=str(tmp_path), **fakes), capture_output=True,
+                          text=True, timeout=60, check=False)
+    assert done.returncode == 0, done
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert calls[0].endswith(" update") and calls[-1].endswith(" clang libclang-rt-18-dev"), calls
+
+
 @pytest.mark.skipif("ospke" in pathlib.Path("/proc/cpuinfo").read_text(), reason="the lane has nothing to do: the hardware has keys")
 @pytest.mark.skipif(os.geteuid() != 0, reason="the lane needs root")
 def test_what_repeats_a_failure_of_the_keys_lane_is_a_command(tmp_path):
