@@ -141,6 +141,8 @@ class Lane:
     def program(self, name):
         program, more = self.bin / name, OPTIONS_OF.get(name, [])
         if not program.is_file():
+            self.suites.append(summarize.Suite(f"{self.sanitizer}-{self.compiler}.{name}"))
+            self.suites[-1].fail("(outside any test)", f"{program} is not there: it was not built")
             return
         listed = subprocess.run([*fixed_addresses(), str(program), *more, "--gtest_list_tests", f"--gtest_filter={self.filter}"],
                                 cwd=ROOT, env=self.environment(f"{name}.list"), capture_output=True, text=True, check=False)
