@@ -265,6 +265,10 @@ def parse(argv):
         options.seconds = options.hours * HOUR
     if options.seed is not None and not 0 <= options.seed < 2**63:
         parser.error("--seed is a number from 0 on, below 2^63")
+    if options.json:
+        options.json = options.caller / options.json
+        if options.json.is_dir() or not os.access(options.json.parent, os.W_OK):
+            parser.error(f"--json {options.json} cannot be written")
     return options
 
 
@@ -323,11 +327,11 @@ def main(argv, root=ROOT):
         length = ["--hours", f"{options.hours:g}"] if options.tier == "soak" else ["--seconds", f"{options.seconds:g}"]
         only = ["--only", *options.only] if options.only else []
         describe(root, failures, seed, [f"ci/{options.tier}", *length, "--seed", str(seed), *only])
+    report(runs, failures)
     write_junit(runs, results / "junit.xml")
     text = json.dumps(as_json(options.tier, options.seconds, seed, runs, failures), indent=2) + "\n"
-    for file in [results / "tier.json"] + ([options.caller / options.json] if options.json else []):
+    for file in [results / "tier.json"] + ([options.json] if options.json else []):
         file.write_text(text)
-    report(runs, failures)
     say("{} passed, {} failed, {} skipped".format(*(outcomes[outcome] for outcome in OUTCOMES)))
     if outcomes["failed"]:
         return 1
