@@ -60,6 +60,25 @@ def test_a_machine_without_lists_of_packages_gets_clang_and_the_runtime_of_its_v
     assert calls[0].endswith(" update") and calls[-1].endswith(" clang libclang-rt-18-dev"), calls
 
 
+@pytest.mark.parametrize("arguments, built", [
+    ([], ""), (["--target", "a", "b"], " --target a b"), (["debug", "--target", "a"], " --target a")])
+def test_a_build_of_some_programs_goes_the_way_of_all(tmp_path, arguments, built):
+    (tmp_path / "ci").mkdir()
+    for name in ("ci/common.sh", "ci/build", "CMakePresets.json"):
+        shutil.copy(CI.parent / name, tmp_path / name)
+    executable(tmp_path / "ci/setup", "")
+    cmake = {"BASH_FUNC_cmake%%": '() { [[ $1 == --preset ]] || echo "$*" >>calls; }', "BASH_FUNC_flock%%": "() { echo lock >>calls; }"}
+    subprocess.run([tmp_path / "ci/build", *arguments], env=dict(os.environ, JOBS="1", **cmake), timeout=60, check=True)
+    preset = arguments[0] if arguments[:1] == ["debug"] else "release"
+    assert (tmp_path / "calls").read_text().splitlines() == ["lock", f"--build build/{preset} -j 1{built}"]
+
+
+@pytest.mark.parametrize("name", ["isolation", "mutants"])
+def test_what_is_built_is_built_by_the_script_that_locks(name):
+    text = (CI / name).read_text()
+    assert "ci/build --target" in text and "cmake" not in text
+
+
 @pytest.mark.skipif("ospke" in pathlib.Path("/proc/cpuinfo").read_text(), reason="the lane has nothing to do: the hardware has keys")
 @pytest.mark.skipif(os.geteuid() != 0, reason="the lane needs root")
 def test_what_repeats_a_failure_of_the_keys_lane_is_a_command(tmp_path):
