@@ -82,7 +82,7 @@ def test_what_is_built_is_built_by_the_script_that_locks(name):
 @pytest.mark.skipif("ospke" in pathlib.Path("/proc/cpuinfo").read_text(), reason="the lane has nothing to do: the hardware has keys")
 @pytest.mark.skipif(os.geteuid() != 0, reason="the lane needs root")
 def test_what_repeats_a_failure_of_the_keys_lane_is_a_command(tmp_path):
-    for name in ("common.sh", "keys-lane", "summarize.py"):
+    for name in ("common.sh", "keys-lane", "summarize.py", "kept.py"):
         (tmp_path / "ci").mkdir(exist_ok=True)
         shutil.copy(CI / name, tmp_path / "ci" / name)
     executable(tmp_path / "ci/pku-vm", '[[ $1 == --fetch ]] || printf \'%s\\n\' "emulated $LIGHTNING_EMULATED" "$@" >calls\n')

@@ -35,7 +35,7 @@ def script(path, answer, status=0, says=""):
 
 @pytest.fixture(name="tree")
 def fake_tree(tmp_path):
-    for name in ("nightly", "soak", "common.sh", "tier.py", "tier_parts.py", "summarize.py"):
+    for name in ("nightly", "soak", "common.sh", "tier.py", "tier_parts.py", "summarize.py", "kept.py"):
         (tmp_path / "ci").mkdir(exist_ok=True)
         shutil.copy(CI / name, tmp_path / "ci" / name)
     for name in ("setup", "build"):
