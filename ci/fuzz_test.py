@@ -10,7 +10,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from fuzz import mutants, tasks  # noqa: E402
+from fuzz import mutants, run, tasks  # noqa: E402
 
 CRASHES = """#!/usr/bin/env bash
 for option; do
@@ -43,6 +43,28 @@ def test_a_crash_that_is_found_again_is_an_artifact_again(tree, capsys):
         assert (tree / "failures/ops/crash-1").read_text() == "b", "minimised in place"
         assert f"ci/fuzz replay {tree}/failures/ops/crash-1" in capsys.readouterr().out
     assert [path.name for path in (tree / "failures/ops").iterdir()] == ["crash-1"]
+
+
+@pytest.mark.parametrize("arguments, expected", [
+    (["ops", "--seconds", "1"], ["ci/setup --with-fuzz", "build"]), (["--coverage"], ["ci/setup --with-fuzz", "build"]),
+    (["--list"], []), (["nonsense"], []),
+])
+def test_what_is_to_be_built_is_installed_before_and_nothing_else_installs(tree, monkeypatch, arguments, expected):
+    def build(*_, **__):
+        events.append("build")
+        raise tasks.CannotRun
+
+    events = []
+    monkeypatch.setattr(run.subprocess, "call", lambda command: events.append(" ".join(command)))
+    monkeypatch.setattr(tasks, "build", build)
+    monkeypatch.setattr(run, "ROOT", tree)
+    monkeypatch.setattr(sys, "argv", ["ci/fuzz", *arguments])
+    monkeypatch.chdir(tree)
+    try:
+        run.main()
+    except (tasks.CannotRun, SystemExit):
+        pass
+    assert events == expected
 
 
 def test_a_program_without_an_end_is_ended_with_what_it_started(tmp_path):
