@@ -60,6 +60,15 @@ def test_only_what_lets_the_fuzz_corpora_grow_saves_them():
     assert savers["nightly.yml"]["uses"].startswith("actions/cache/save@") and savers["nightly.yml"]["if"] == "always()"
 
 
+def test_clusterfuzzlite_builds_as_oss_fuzz_does():
+    ours, theirs = (ROOT / folder for folder in ("fuzz/oss-fuzz", ".clusterfuzzlite"))
+    dockerfile = [(folder / "Dockerfile").read_text().partition("\n")[2] for folder in (ours, theirs)]
+    assert dockerfile[0].replace("cp fuzz/oss-fuzz/", "cp .clusterfuzzlite/") == dockerfile[1]
+    assert (theirs / "build.sh").read_text().endswith("/lightning/fuzz/oss-fuzz/build.sh\"\n")
+    whole, part = (yaml.safe_load((folder / "project.yaml").read_text()) for folder in (ours, theirs))
+    assert part and part.items() <= whole.items()
+
+
 def test_each_tier_that_writes_json_is_annotated_whatever_came_of_it():
     for path in WORKFLOWS:
         for name, job in yaml.safe_load(path.read_text())["jobs"].items():
