@@ -45,7 +45,8 @@ def failures_of_row(its):
     if "verdict" in its:
         return failures_of_isolation(its)
     if "found" in its:  # a planted bug, whose artifacts are what was hoped for
-        return [] if its["found"] else [Failure(its["name"], f"{its.get('target', 'fuzzing')} did not find it", "ci/fuzz --mutants")]
+        missed = Failure(its["name"], f"{its.get('target', 'fuzzing')} did not find it", "ci/fuzz --mutants")
+        return [] if its["found"] else [missed]
     if "artifacts" in its:
         return [Failure(its["target"], "artifact " + Path(file).name, f"ci/fuzz replay {file}") for file in its["artifacts"]]
     if "caught" in its and not its["caught"]:
@@ -58,8 +59,8 @@ def failures_of_isolation(its):
     if its["verdict"] in ("skipped", its["expectation"]) or its["expectation"] == "out of scope":
         return []
     name = its["test"].removeprefix("Isolation/")
-    return [Failure(name, f"expected {its['expectation']}, {its['verdict']}: {its.get('reason') or its.get('seen') or '?'}",
-                    f"ci/isolation --filter '{name}'")]
+    why = its.get("reason") or its.get("seen") or "?"
+    return [Failure(name, f"expected {its['expectation']}, {its['verdict']}: {why}", f"ci/isolation --filter '{name}'")]
 
 
 def escaped(text, of_property=False):

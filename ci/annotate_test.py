@@ -22,7 +22,8 @@ def annotate(tmp_path, read, name="tier.json"):
 
 
 def row(target, expectation="stopped", verdict="stopped", **more):
-    return {"test": f"Isolation/keys.mov/{target}/main", "expectation": expectation, "verdict": verdict, "seen": "SIGSEGV", **more}
+    return {"test": f"Isolation/keys.mov/{target}/main", "expectation": expectation, "verdict": verdict,
+            "seen": "SIGSEGV", **more}
 
 
 @pytest.mark.parametrize("read, command", [

@@ -23,8 +23,8 @@ PRESETS = {("address", "gcc"): "asan", ("address", "clang"): "asan-clang", ("thr
 PROGRAMS = ("store_tests", "faults_tests", "sim_tests", "pkeys_tests", "bench_tests", "crash_tests", "isolation-tests",
             "fuzz_sim_tests", "fuzz_store_tests")
 OPTIONS_OF = {"isolation-tests": ["--sample"]}
-# Those of the store's own clients. The others start the harness, which counts instructions and judges machine code that would
-# be the sanitizer's; its own code runs in faults_tests and sim_tests.
+# Those of the store's own clients. The others start the harness, which counts instructions and judges machine code that
+# would be the sanitizer's; its own code runs in faults_tests and sim_tests.
 PYTHON_TESTS = ("store", "crashtests")
 CANNOT_RUN = 77
 LIMIT = 3600  # seconds a program may take

@@ -8,8 +8,8 @@ A suite NAME is NAME.exit (exit status), NAME.xml (JUnit XML), NAME.log (output)
 A suite that died before it wrote its XML counts what its log shows as passed, and at least one failure. A test that was
 skipped natively and ran in the keys lane is counted once, by the lane.
 
---keep makes FOLDER when something failed, with all that goes on elsewhere: results, COMMAND, commit and difference, and the
-programs of $LIGHTNING_BIN_DIR that failed.
+--keep makes FOLDER when something failed, with all that is needed elsewhere: results, COMMAND, commit and difference,
+and the programs of $LIGHTNING_BIN_DIR that failed.
 --skipped-for-keys prints one line `NAME FILTER` for each GoogleTest suite with tests skipped for want of keys.
 Exit status: 0 something ran and nothing failed, 1 otherwise, 2 wrong usage. Example: ci/summarize.py build/test-results
 """

@@ -151,7 +151,8 @@ def kills(work):
         return [of_status(result, "kills", again)]
     work.did.append(f"{read.get('count', 0):,} killed, {read.get('reads', 0):,} reads checked")
     # `run` names no part, since it has one, and calls the command that repeats a failure otherwise than `campaign`.
-    failures = [{"part": "kills", "what": its.get("what", "?"), "reproduce": its.get("replay")} for its in read["failures"]]
+    failures = [{"part": "kills", "what": its.get("what", "?"), "reproduce": its.get("replay")}
+                for its in read["failures"]]
     checks = engine_checks({"failures": failures, "kills": read}, again)
     if result.status == 1 and not any(check.outcome == "failed" for check in checks):
         checks.append(Check("kills", "failed", f"exit status 1 without a finding: {result.last_line()}", again))

@@ -95,7 +95,8 @@ def test_a_finding_leaves_a_folder_and_ends_with_its_replay(tree):
 
 
 def test_a_finding_among_real_processes_is_one_failure_with_its_replay(tree):
-    failure = {"class": "lost", "what": "a put is lost", "folder": "/there/real-1", "replay": "lightning-faults replay /there/real-1"}
+    failure = {"class": "lost", "what": "a put is lost", "folder": "/there/real-1",
+               "replay": "lightning-faults replay /there/real-1"}
     script(tree / "build/release/bin/lightning-faults", dict(REAL, failures=[failure]), status=1)
     lines = run(tree, "--seconds", "60", "--seed", "5", "--only", "kills", status=1)
     assert lines[-1] == "0 passed, 1 failed, 0 skipped", "its figures are no pass beside it"

@@ -31,7 +31,8 @@ def under_valgrind(*command):
 
 def test_every_command_runs_without_an_error_of_memory(tool):
     told = subprocess.run([tool.program, "--help"], capture_output=True, text=True, timeout=60, check=True).stdout
-    assert {name for name, *_ in COMMANDS} == set(re.findall(r"^  (\w+) {2}", told.partition("Subcommands:")[2], re.MULTILINE))
+    every = set(re.findall(r"^  (\w+) {2}", told.partition("Subcommands:")[2], re.MULTILINE))
+    assert {name for name, *_ in COMMANDS} == every
     for name, *arguments in COMMANDS:
         done = under_valgrind(tool.program, "--isolation", "none", "-s", tool.segment, name, *arguments)
         expected = 1 if arguments == ["absent"] else CLEAN
