@@ -3,8 +3,8 @@
 
   ci/annotate.py [--title NAME] FILE...
 
-FILE is what ci/test, ci/campaign, ci/nightly, ci/soak, ci/sanitize or ci/fuzz wrote with --json, or what ci/isolation or
-ci/mutants did. Each failure becomes a line `::error title=...::...` with the command that repeats it, as GitHub Actions
+FILE is what ci/test, ci/campaign, ci/nightly, ci/soak, ci/sanitize, ci/fuzz, ci/isolation or ci/mutants wrote
+with --json. Each failure becomes a line `::error title=...::...` with the command that repeats it, as GitHub Actions
 reads them; the table goes to $GITHUB_STEP_SUMMARY where that is set. A FILE that is not there becomes an error too:
 the tier ended before it could write it. Exit status: 0 well, 2 wrong usage. Example: ci/annotate.py nightly.json
 """
@@ -42,11 +42,25 @@ def failures_of(read):
 
 
 def failures_of_row(its):
+    if "verdict" in its:
+        return failures_of_isolation(its)
+    if "found" in its:  # a planted bug, whose artifacts are what was hoped for
+        missed = Failure(its["name"], f"{its.get('target', 'fuzzing')} did not find it", "ci/fuzz --mutants")
+        return [] if its["found"] else [missed]
     if "artifacts" in its:
         return [Failure(its["target"], "artifact " + Path(file).name, f"ci/fuzz replay {file}") for file in its["artifacts"]]
     if "caught" in its and not its["caught"]:
         return [Failure(its["name"], its.get("error") or "not caught", f"ci/mutants --only {its['name']}")]
     return []
+
+
+def failures_of_isolation(its):
+    """What is out of scope may land, and need not."""
+    if its["verdict"] in ("skipped", its["expectation"]) or its["expectation"] == "out of scope":
+        return []
+    name = its["test"].removeprefix("Isolation/")
+    why = its.get("reason") or its.get("seen") or "?"
+    return [Failure(name, f"expected {its['expectation']}, {its['verdict']}: {why}", f"ci/isolation --filter '{name}'")]
 
 
 def escaped(text, of_property=False):

@@ -21,12 +21,22 @@ def annotate(tmp_path, read, name="tier.json"):
     return done.stdout.splitlines(), summary.read_text()
 
 
+def row(target, expectation="stopped", verdict="stopped", **more):
+    return {"test": f"Isolation/keys.mov/{target}/main", "expectation": expectation, "verdict": verdict,
+            "seen": "SIGSEGV", **more}
+
+
 @pytest.mark.parametrize("read, command", [
     ({"failures": [{"part": "kills", "test": "x", "message": "lost", "again": "ci/replay folder"}]}, "ci/replay folder"),
     ({"failures": [{"suite": "store_tests", "test": "A.b", "message": "lost", "again": "store_tests A.b"}]}, "store_tests A.b"),
     ({"failures": [{"part": "sim", "what": "lost", "reproduce": "lightning-faults replay /f/sim-1"}]}, "ci/replay /f/sim-1"),
     ({"target": "ops", "artifacts": ["/f/crash-1"]}, "ci/fuzz replay /f/crash-1"),
     ([{"name": "undo-forwards", "caught": False}, {"name": "b", "caught": True}], "ci/mutants --only undo-forwards"),
+    ([{"name": "a", "found": True, "artifacts": ["/f/crash-1"]}, {"name": "b", "found": False, "artifacts": []}],
+     "ci/fuzz --mutants"),
+    ([row("a"), row("b", verdict="landed"), row("c", verdict="skipped", reason="no such instruction"),
+      row("d", expectation="out of scope", verdict="landed"), row("e", expectation="out of scope", verdict="stopped")],
+     "ci/isolation --filter 'keys.mov/b/main'"),
 ])
 def test_each_failure_becomes_an_annotation_with_its_command(tmp_path, read, command):
     lines, summary = annotate(tmp_path, read)

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # What the scripts of this folder share. Source it; it goes to the root of the repository.
+SELF=$(realpath "$0") # before the cd: it may be relative
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 2
 # The distribution's own tools first: setup installs those, and their Python has pytest.
 export PATH=/usr/bin:/bin:/usr/sbin:/sbin:$PATH
@@ -14,7 +15,7 @@ usage() {
     printf '%s: %s (see --help)\n' "${0##*/}" "$*" >&2
     exit 2
   fi
-  sed -n '2,/^[^#]/{/^#/s/^# \{0,1\}//p}' "$0"
+  sed -n '2,/^[^#]/{/^#/s/^# \{0,1\}//p}' "$SELF"
   exit 0
 }
 
@@ -26,6 +27,17 @@ cannot_run() {
 
 # has_keys: the processor has protection keys and the kernel has switched them on.
 has_keys() { grep -qw ospke /proc/cpuinfo; }
+
+# find_root: how a command runs as root goes into AS_ROOT; fails where there is no way.
+AS_ROOT=()
+find_root() {
+  ((EUID)) || return 0
+  sudo -n true 2>/dev/null && AS_ROOT=(sudo -n -E)
+}
+# shellcheck disable=SC2034
+NO_ROOT='the emulator needs root, or sudo without a password'
+# pku_vm ARGUMENTS...: ci/pku-vm as root, after find_root.
+pku_vm() { ${AS_ROOT[@]+"${AS_ROOT[@]}"} ci/pku-vm "$@"; }
 
 # installed PACKAGE
 installed() { [[ $(dpkg-query -W -f '${Status}' "$1" 2>/dev/null) == 'install ok installed' ]]; }

@@ -75,6 +75,26 @@ def test_a_failure_is_replayed_by_the_programs_that_found_it(tmp_path, status):
     assert done.returncode == status and done.stdout == f"replays {folder}\n", done
 
 
+def test_a_downloaded_artifacts_programs_need_no_execute_bit(tmp_path):
+    folder = tmp_path / "nightly-7/1-campaign/engines/sim-1"
+    folder.mkdir(parents=True)
+    (folder / "verdict.json").write_text(json.dumps({"engine": "sim"}))
+    fake(tmp_path / "nightly-7/bin/lightning-faults", 1)
+    (tmp_path / "nightly-7/bin/lightning-faults").chmod(0o644)
+    done = replay("--plain", folder)
+    assert done.returncode == 1 and done.stdout == f"replays {folder}\n", done
+
+
+def test_a_failure_that_shows_again_outweighs_those_that_cannot_run(tmp_path):
+    for name, status in (("a", 1), ("b", 77), ("c", 0)):
+        folder = tmp_path / f"nightly-7/{name}/sim-1"
+        folder.mkdir(parents=True)
+        (folder / "verdict.json").write_text(json.dumps({"engine": "sim"}))
+        fake(tmp_path / f"nightly-7/{name}/bin/lightning-faults", status)
+    assert replay("--plain", tmp_path / "nightly-7").returncode == 1
+    assert replay("--plain", tmp_path / "nightly-7/b").returncode == 77
+
+
 def test_failures_without_a_plan_show_their_commands(tmp_path):
     (tmp_path / "1-fuzz").mkdir()
     (tmp_path / "1-fuzz/again.txt").write_text("ops: artifact\n  ci/fuzz replay x\n")

@@ -23,6 +23,8 @@ PRESETS = {("address", "gcc"): "asan", ("address", "clang"): "asan-clang", ("thr
 PROGRAMS = ("store_tests", "faults_tests", "sim_tests", "pkeys_tests", "bench_tests", "crash_tests", "isolation-tests",
             "fuzz_sim_tests", "fuzz_store_tests")
 OPTIONS_OF = {"isolation-tests": ["--sample"]}
+# Those of the store's own clients. The others start the harness, which counts instructions and judges machine code that
+# would be the sanitizer's; its own code runs in faults_tests and sim_tests.
 PYTHON_TESTS = ("store", "crashtests")
 CANNOT_RUN = 77
 LIMIT = 3600  # seconds a program may take
@@ -141,6 +143,8 @@ class Lane:
     def program(self, name):
         program, more = self.bin / name, OPTIONS_OF.get(name, [])
         if not program.is_file():
+            self.suites.append(summarize.Suite(f"{self.sanitizer}-{self.compiler}.{name}"))
+            self.suites[-1].fail("(outside any test)", f"{program} is not there: it was not built")
             return
         listed = subprocess.run([*fixed_addresses(), str(program), *more, "--gtest_list_tests", f"--gtest_filter={self.filter}"],
                                 cwd=ROOT, env=self.environment(f"{name}.list"), capture_output=True, text=True, check=False)

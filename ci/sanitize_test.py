@@ -39,6 +39,13 @@ def fake_lane(tmp_path, exit_status=0):
     return sanitize.Lane("address", "gcc", tmp_path, [], "*"), suite
 
 
+def test_a_program_that_is_not_there_is_a_failure(tmp_path, monkeypatch):
+    monkeypatch.setattr(sanitize, "ROOT", tmp_path)
+    lane = sanitize.Lane("address", "gcc", tmp_path, [], "*")
+    lane.program("store_tests")
+    assert [suite.count("failed") for suite in lane.suites] == [1]
+
+
 def test_a_report_of_any_process_is_a_failure_though_every_test_passed(tmp_path):
     lane, suite = fake_lane(tmp_path)
     assert lane.read(suite, ()).count("failed") == 0

@@ -1,25 +1,33 @@
 #!/usr/bin/env python3
 """Counts the results that ci/test left in a folder and prints them, the totals on a line of their own at the end.
 
-  ci/summarize.py RESULTS [--json FILE] [--isolation MODE]
+  ci/summarize.py RESULTS [--json FILE] [--isolation MODE] [--keep FOLDER --command COMMAND]
   ci/summarize.py --skipped-for-keys RESULTS
 
 A suite NAME is NAME.exit (exit status), NAME.xml (JUnit XML), NAME.log (output) and NAME.command (how to run it again).
 A suite that died before it wrote its XML counts what its log shows as passed, and at least one failure. A test that was
 skipped natively and ran in the keys lane is counted once, by the lane.
 
+--keep makes FOLDER when something failed, with all that is needed elsewhere: results, COMMAND, commit and difference,
+and the programs of $LIGHTNING_BIN_DIR that failed.
 --skipped-for-keys prints one line `NAME FILTER` for each GoogleTest suite with tests skipped for want of keys.
 Exit status: 0 something ran and nothing failed, 1 otherwise, 2 wrong usage. Example: ci/summarize.py build/test-results
 """
 
 import argparse
 import json
+import os
 import re
+import shlex
+import shutil
 import sys
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import kept
+
+ROOT = Path(__file__).resolve().parent.parent
 LANE = "keys-lane"
 FOR_KEYS = re.compile(r"protection key|\bkeys\b|pkey|ospke", re.IGNORECASE)
 
@@ -89,6 +97,8 @@ def cases_of_log(path):
 
 
 def meaning(status):
+    if status in (126, 127):
+        return "it is not there, or no program"
     if status == 124:
         return "no end within its time (LIGHTNING_TEST_TIMEOUT)"
     if status == 125:
@@ -173,11 +183,22 @@ def again(suite):
     names = [case.name for case in suite.cases if case.outcome == "failed"]
     if "--gtest_" not in suite.command or any(name.startswith("(") for name in names) or len(names) > 20:
         return suite.command
-    words = [word for word in suite.command.split() if not word.startswith(("--gtest_output", "--gtest_filter"))]
-    return " ".join([*words, f"'--gtest_filter={':'.join(names)}'"])
+    words = [word for word in shlex.split(suite.command) if not word.startswith(("--gtest_output", "--gtest_filter"))]
+    return " ".join([shlex.join(words), f"'--gtest_filter={':'.join(names)}'"])
 
 
-def finish(suites, results, file=None, isolation=None):
+def keep(suites, results, folder, command):
+    """The results beside what describes them: ci/test's next run clears the results."""
+    shutil.copytree(results, folder / "output")
+    (folder / "again.txt").write_text("".join(
+        f"{suite.name}: {case.name}: {case.detail}\n  {again(suite)}\n"
+        for suite in suites for case in suite.cases if case.outcome == "failed"))
+    failed = [suite.name.removeprefix(LANE + ".") for suite in suites if suite.count("failed")]
+    built = Path(os.environ.get("LIGHTNING_BIN_DIR") or ROOT / "build/release/bin")
+    kept.describe(ROOT, folder, command, dict.fromkeys([*kept.PROGRAMS, "lightning-store", *failed]), built)
+
+
+def finish(suites, results, file=None, isolation=None, keep_in=None):
     """Prints and writes the whole, the commands that repeat failures right above the totals. The exit status."""
     totals = {outcome: sum(suite.count(outcome) for suite in suites) for outcome in ("passed", "failed", "skipped")}
     report(suites, totals)
@@ -195,7 +216,9 @@ def finish(suites, results, file=None, isolation=None):
     print(f"\nisolation on this machine: {isolation}" if isolation else "")
     failed = [suite for suite in suites if suite.count("failed")]
     if failed:
-        print(f"output, JUnit XML and commands of all suites: {results}")
+        if keep_in:
+            keep(suites, results, *keep_in)
+        print(f"output, JUnit XML and commands of all suites: {keep_in[0] if keep_in else results}")
     for suite in failed:
         if suite.command:
             print(f"again: {again(suite)}")
@@ -208,13 +231,16 @@ def main():
     parser.add_argument("results", type=Path)
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--isolation", default="unknown", metavar="MODE")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER")
+    parser.add_argument("--command", default="ci/test")
     parser.add_argument("--skipped-for-keys", action="store_true")
     options = parser.parse_args()
     if options.skipped_for_keys:
         skipped_for_keys(options.results)
         return 0
 
-    return finish(read_all(options.results), options.results, options.json, options.isolation)
+    return finish(read_all(options.results), options.results, options.json, options.isolation,
+                  (options.keep, options.command) if options.keep else None)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kept import describe
 from summarize import write_junit
 from tier_parts import CANNOT_RUN, PARTS, SEEDED, Check, Result, Work, seed_of
 
@@ -170,27 +171,6 @@ def keep(run, results, failures):
         f"{case.name}: {case.detail}\n  {case.again}\n" for case in run.cases if case.outcome == "failed"))
 
 
-def describe(root, failures, seed, argv):
-    """Sources and machine, once a tier. The programs too: instructions have their numbers in one build alone."""
-    def output(*command):
-        try:
-            return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False).stdout
-        except OSError:
-            return ""
-
-    (failures / "source.patch").write_text(output("git", "diff", "HEAD"))
-    (failures / "about.json").write_text(json.dumps({
-        "command": shlex.join(argv), "seed": seed, "commit": output("git", "rev-parse", "HEAD").strip(),
-        "machine": " ".join(os.uname()), "processors": os.cpu_count(),
-        "compilers": [line for name in ("g++", "clang++") for line in output(name, "--version").splitlines()[:1]],
-    }, indent=2) + "\n")
-    for name in ("lightning-faults", "lightning-faults-sim"):
-        program = root / "build/release/bin" / name
-        if program.is_file():
-            (failures / "bin").mkdir(exist_ok=True)
-            shutil.copy2(program, failures / "bin" / name)
-
-
 def grouped_skips(run):
     """One entry for each reason: all names, or the first few where there are very many."""
     by_reason = {}
@@ -265,6 +245,10 @@ def parse(argv):
         options.seconds = options.hours * HOUR
     if options.seed is not None and not 0 <= options.seed < 2**63:
         parser.error("--seed is a number from 0 on, below 2^63")
+    if options.json:
+        options.json = options.caller / options.json
+        if options.json.is_dir() or not os.access(options.json.parent, os.W_OK):
+            parser.error(f"--json {options.json} cannot be written")
     return options
 
 
@@ -322,12 +306,12 @@ def main(argv, root=ROOT):
         failures.mkdir(parents=True, exist_ok=True)
         length = ["--hours", f"{options.hours:g}"] if options.tier == "soak" else ["--seconds", f"{options.seconds:g}"]
         only = ["--only", *options.only] if options.only else []
-        describe(root, failures, seed, [f"ci/{options.tier}", *length, "--seed", str(seed), *only])
+        describe(root, failures, shlex.join([f"ci/{options.tier}", *length, "--seed", str(seed), *only]), seed=seed)
+    report(runs, failures)
     write_junit(runs, results / "junit.xml")
     text = json.dumps(as_json(options.tier, options.seconds, seed, runs, failures), indent=2) + "\n"
-    for file in [results / "tier.json"] + ([options.caller / options.json] if options.json else []):
+    for file in [results / "tier.json"] + ([options.json] if options.json else []):
         file.write_text(text)
-    report(runs, failures)
     say("{} passed, {} failed, {} skipped".format(*(outcomes[outcome] for outcome in OUTCOMES)))
     if outcomes["failed"]:
         return 1

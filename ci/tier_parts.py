@@ -150,7 +150,10 @@ def kills(work):
     if read is None or result.status not in (0, 1):
         return [of_status(result, "kills", again)]
     work.did.append(f"{read.get('count', 0):,} killed, {read.get('reads', 0):,} reads checked")
-    checks = engine_checks({"failures": read["failures"], "kills": read}, again)
+    # `run` names no part, since it has one, and calls the command that repeats a failure otherwise than `campaign`.
+    failures = [{"part": "kills", "what": its.get("what", "?"), "reproduce": its.get("replay")}
+                for its in read["failures"]]
+    checks = engine_checks({"failures": failures, "kills": read}, again)
     if result.status == 1 and not any(check.outcome == "failed" for check in checks):
         checks.append(Check("kills", "failed", f"exit status 1 without a finding: {result.last_line()}", again))
     return checks

@@ -35,7 +35,7 @@ def script(path, answer, status=0, says=""):
 
 @pytest.fixture(name="tree")
 def fake_tree(tmp_path):
-    for name in ("nightly", "soak", "common.sh", "tier.py", "tier_parts.py", "summarize.py"):
+    for name in ("nightly", "soak", "common.sh", "tier.py", "tier_parts.py", "summarize.py", "kept.py"):
         (tmp_path / "ci").mkdir(exist_ok=True)
         shutil.copy(CI / name, tmp_path / "ci" / name)
     for name in ("setup", "build"):
@@ -92,6 +92,22 @@ def test_a_finding_leaves_a_folder_and_ends_with_its_replay(tree):
     assert (folder / "bin/lightning-faults").is_file(), "instructions have their numbers in one build alone"
     assert "FOUND  sim: lost" in (folder / "1-campaign/output/campaign.log").read_text()
     assert "ci/replay /there/sim-1" in (folder / "1-campaign/again.txt").read_text()
+
+
+def test_a_finding_among_real_processes_is_one_failure_with_its_replay(tree):
+    failure = {"class": "lost", "what": "a put is lost", "folder": "/there/real-1",
+               "replay": "lightning-faults replay /there/real-1"}
+    script(tree / "build/release/bin/lightning-faults", dict(REAL, failures=[failure]), status=1)
+    lines = run(tree, "--seconds", "60", "--seed", "5", "--only", "kills", status=1)
+    assert lines[-1] == "0 passed, 1 failed, 0 skipped", "its figures are no pass beside it"
+    assert lines[-2] == "again: ci/replay /there/real-1"
+    assert any("kills: a put is lost" in line for line in lines)
+
+
+@pytest.mark.parametrize("file", ["no/such/folder/n.json", "build"])
+def test_a_file_that_cannot_be_written_is_told_before_anything_runs(tree, file):
+    run(tree, "--seconds", "60", "--seed", "5", "--json", file, status=2)
+    assert not (tree / "calls").exists()
 
 
 def test_an_artifact_is_kept_with_its_replay(tree):

@@ -27,7 +27,7 @@ def test_scripts_and_options_and_actions_exist(path):
         if step.get("uses", "").startswith("./"):
             assert (ROOT / step["uses"] / "action.yml").is_file(), step
         elif "uses" in step:
-            assert re.fullmatch(r"[\w-]+/[\w-]+@v\d+", step["uses"]), step
+            assert re.fullmatch(r"[\w-]+(/[\w-]+)+@v\d+", step["uses"]), step
         script = re.match(r"(ci/[\w.-]+)(.*)", step.get("run", ""))
         if script:
             told = subprocess.run([ROOT / script.group(1), "--help"], capture_output=True, text=True, timeout=60, check=True)
@@ -48,6 +48,25 @@ def test_the_matrix_has_every_compiler_build_and_sanitizer():
     test, sanitize = jobs["test"]["strategy"]["matrix"], jobs["sanitize"]["strategy"]["matrix"]
     assert set(test["compiler"]) == {"g++", "clang++"} and set(test["preset"]) == {"release", "debug"}
     assert set(sanitize["sanitizer"]) == {"address", "thread"} and set(sanitize["compiler"]) == {"gcc", "clang"}
+
+
+def test_only_what_lets_the_fuzz_corpora_grow_saves_them():
+    savers = {}
+    for path in FILES:
+        for step in steps_of(yaml.safe_load(path.read_text())):
+            if "build/fuzz-corpus" in step.get("with", {}).get("path", "") and "cache/restore@" not in step["uses"]:
+                savers[path.name] = step
+    assert set(savers) == {"nightly.yml"}
+    assert savers["nightly.yml"]["uses"].startswith("actions/cache/save@") and savers["nightly.yml"]["if"] == "always()"
+
+
+def test_clusterfuzzlite_builds_as_oss_fuzz_does():
+    ours, theirs = (ROOT / folder for folder in ("fuzz/oss-fuzz", ".clusterfuzzlite"))
+    dockerfile = [(folder / "Dockerfile").read_text().partition("\n")[2] for folder in (ours, theirs)]
+    assert dockerfile[0].replace("cp fuzz/oss-fuzz/", "cp .clusterfuzzlite/") == dockerfile[1]
+    assert (theirs / "build.sh").read_text().endswith("/lightning/fuzz/oss-fuzz/build.sh\"\n")
+    whole, part = (yaml.safe_load((folder / "project.yaml").read_text()) for folder in (ours, theirs))
+    assert part and part.items() <= whole.items()
 
 
 def test_each_tier_that_writes_json_is_annotated_whatever_came_of_it():

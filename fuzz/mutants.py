@@ -1,8 +1,10 @@
 """Ten bugs of faults/mutants, planted in a copy of the sources one at a time: how long does a fuzzer take to find each?"""
 
+import os
 import shutil
 import subprocess
 import time
+from pathlib import Path
 
 from fuzz import tasks
 
@@ -16,14 +18,22 @@ MUTANTS = (
 )
 
 
-def copy_tree():
+def copy_tree(root=tasks.ROOT, tree=TREE):
     """What git tracks or would, with the times of the files that did not change kept, so that little is built anew."""
-    TREE.mkdir(parents=True, exist_ok=True)
-    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=tasks.ROOT,
-                            capture_output=True, check=True).stdout.decode().split("\0")
-    for name in filter(None, listed):
-        source, to = tasks.ROOT / name, TREE / name
-        if not source.is_file() or (to.is_file() and to.read_bytes() == source.read_bytes()):
+    tree.mkdir(parents=True, exist_ok=True)
+    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=root, capture_output=True,
+                            check=True).stdout.decode().split("\0")
+    names = {name for name in listed if name and (root / name).is_file()}
+    # What was renamed would be compiled under both names.
+    for folder, folders, files in os.walk(tree):
+        if Path(folder) == tree and "build" in folders:
+            folders.remove("build")
+        for file in (Path(folder, file) for file in files):
+            if str(file.relative_to(tree)) not in names:
+                file.unlink()
+    for name in names:
+        source, to = root / name, tree / name
+        if to.is_file() and to.read_bytes() == source.read_bytes():
             continue
         to.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, to)

@@ -4,8 +4,10 @@ import fcntl
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -97,8 +99,12 @@ def execute(arguments, environ, limit):
     """Runs it: output, exit status, seconds of processor time, seconds."""
     began = time.monotonic()
     with subprocess.Popen(arguments, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          errors="replace") as process:
-        output = process.communicate(timeout=limit)[0]
+                          errors="replace", start_new_session=True) as process:
+        try:
+            output = process.communicate(timeout=limit)[0]
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)  # with what it started: the end of `with` waits for it
+            raise
     return output, process.returncode, time.monotonic() - began
 
 
@@ -111,18 +117,24 @@ def run(name, seconds, seed, root=ROOT, where=None):
     """Lets a target run for so long. The object that ci/fuzz writes."""
     folder = where or FAILURES / name
     folder.mkdir(parents=True, exist_ok=True)
-    before = set(folder.iterdir())
+    # A folder of its own: libFuzzer names an artifact by its bytes, and one that was found before is found again.
+    new = Path(tempfile.mkdtemp(prefix=".new-", dir=folder))
     arguments = command(name, root) + dictionary(name) + [
-        f"-max_total_time={max(1, round(seconds))}", f"-seed={seed}", f"-artifact_prefix={folder}/",
+        f"-max_total_time={max(1, round(seconds))}", f"-seed={seed}", f"-artifact_prefix={new}/",
         "-print_final_stats=1", "-verbosity=1", *corpus(name)]
     say(f"{name}: {seconds:.0f} seconds")
     used = os.times()
-    output, status, wall = execute(arguments, environment(), seconds + 300)
+    try:
+        output, status, wall = execute(arguments, environment(), seconds + 300)
+    except subprocess.TimeoutExpired:
+        raise SystemExit(f"ci/fuzz: {name} did not end") from None
+    finally:
+        artifacts = sorted(file.replace(folder / file.name) for file in new.iterdir())
+        new.rmdir()
     spent = os.times()
     processor = max(spent.children_user + spent.children_system - used.children_user - used.children_system, 1e-3)
     executions = number(r"stat::number_of_executed_units:\s*(\d+)", output) or number(r"(?m)^#(\d+)\s", output) or 0
     counted = re.search(r"lightning-fuzz: (\d+) operations in (\d+) executions", output)
-    artifacts = sorted(set(folder.iterdir()) - before)
     if status and not artifacts:
         print(output[-6000:], file=sys.stderr)
         raise SystemExit(f"ci/fuzz: {name} ended with status {status} and left no artifact")
@@ -154,7 +166,10 @@ def minimise(name, file, seconds=20):
     smaller = file.with_name(file.name + ".smaller")
     arguments = command(name) + ["-minimize_crash=1", f"-max_total_time={seconds}", f"-exact_artifact_path={smaller}",
                                  str(file)]
-    execute(arguments, environment(), seconds + 60)
+    try:
+        execute(arguments, environment(), seconds + 60)
+    except subprocess.TimeoutExpired:
+        pass  # the artifact stays as it is, or as small as it got
     # What it leaves fails; whether it is smaller, its size says.
     if smaller.exists():
         if 0 < smaller.stat().st_size < file.stat().st_size:

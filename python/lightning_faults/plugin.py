@@ -5,7 +5,7 @@
       victim = clients.start(["./client", tmp_path / "db"], at=kill_point)
       victim.wait_for_line("ready")
       victim.ask("put key value")
-      victim.end()
+      victim.wait()
       ...
 
 The mark takes instructions=, system_calls= (numbers) and lines= (lines of standard output), any of them together, and

@@ -4,6 +4,7 @@ Memcheck does not know the system calls that protect the segment in the other mo
 """
 
 import os
+import re
 import shutil
 import subprocess
 
@@ -19,6 +20,7 @@ pytestmark = [
 COMMANDS = [
     ("create", "--size", "4M"), ("put", "answer", "42"), ("put", "answer", "43"), ("get", "answer"), ("list", "--json"),
     ("stat", "--json"), ("dump",), ("check",), ("recover",), ("delete", "answer"), ("get", "absent"), ("check", "--json"),
+    ("reap", "--once"), ("top", "--interval", "0.05", "--count", "1"), ("watch", "--timeout", "0.1"),
 ]
 
 
@@ -28,6 +30,9 @@ def under_valgrind(*command):
 
 
 def test_every_command_runs_without_an_error_of_memory(tool):
+    told = subprocess.run([tool.program, "--help"], capture_output=True, text=True, timeout=60, check=True).stdout
+    every = set(re.findall(r"^  (\w+) {2}", told.partition("Subcommands:")[2], re.MULTILINE))
+    assert {name for name, *_ in COMMANDS} == every
     for name, *arguments in COMMANDS:
         done = under_valgrind(tool.program, "--isolation", "none", "-s", tool.segment, name, *arguments)
         expected = 1 if arguments == ["absent"] else CLEAN
