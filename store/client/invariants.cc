@@ -21,7 +21,7 @@ void InvariantChecker::Violate(const char* format, ...) {
 
 void InvariantChecker::Run() {
   const Central& central = segment_.central();
-  // Each is read once: others may raise it meanwhile, and what is sized by it must be of one size.
+  // Both are read once: others may raise them meanwhile, and what is sized by them must be of one size.
   const uint64_t objects = central.object_unused.Load(), blocks = central.block_unused.Load();
   if (objects > g_.objects || blocks > g_.blocks || central.overflow_unused.Load() > g_.overflow_buckets) {
     Violate("a pool says that it has used more than it has");

@@ -121,6 +121,7 @@ TEST_F(InvariantsTest, I5WhatClientsKeepIsAccountedFor) {
   ExpectNoticed(slot_.retired_head, slot_.retired_head.Load() | uint64_t{1} << 60, "is no object");
   ExpectNoticedWhenRaised(slot_.subscriptions, "count of subscribers");
   ExpectNoticedWhenRaised(segment_.slot(2).credits, "free and still has something");
+  ExpectNoticed(central_.slots_used, 0, "in use and was never counted");
 }
 
 TEST_F(InvariantsTest, I6PoolsAreComplete) {
