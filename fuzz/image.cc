@@ -175,6 +175,14 @@ bool HalfRecovered(const Segment& segment) {
   return false;
 }
 
+// Whether each slot has a client, so that there is none for another.
+bool IsFull(const Segment& segment) {
+  for (SlotIndex slot = 0; slot < segment.geometry().max_clients; ++slot) {
+    if (SlotState::Decode(segment.slot(slot).state.Load()).life != SlotLife::kActive) return false;
+  }
+  return true;
+}
+
 // Attaching, reading, recovering, and on a sound segment writing. Nobody counts as dead at first: a reader that meets a
 // lock of the dead recovers, and that is no reading.
 void Use(Specimen& specimen, uint8_t choice, bool sane, const char** doing) {
@@ -182,7 +190,8 @@ void Use(Specimen& specimen, uint8_t choice, bool sane, const char** doing) {
   specimen.world().dead.assign(dead.size(), false);
   *doing = "attach";
   Result<Client> client = specimen.Attach();
-  Require(!sane || client.ok(), "nobody can attach to a sound segment");
+  const bool full = client.code() == Code::kTooManyClients && IsFull(specimen.segment());
+  Require(!sane || client.ok() || full, "nobody can attach to a sound segment");
   if (!client.ok()) return;
   *doing = HalfRecovered(specimen.segment()) ? "recover" : "read";
   Read(*client, sane);
