@@ -67,7 +67,11 @@ class Stage {
     dup2(output_, 1);
     dup2(input_, 0);
     setrlimit(RLIMIT_FSIZE, &small);
+    // Commands that end by a signal block it, for a process that is theirs alone.
+    sigset_t signals_before;
+    sigprocmask(SIG_SETMASK, nullptr, &signals_before);
     body();
+    sigprocmask(SIG_SETMASK, &signals_before, nullptr);
     std::cout.flush();
     setrlimit(RLIMIT_FSIZE, &before);
     dup2(stdout_before, 1);
@@ -115,8 +119,9 @@ bool MayRun(const std::vector<std::string>& arguments) {
   }
   if (has("reap") && !has("--once")) return false;
   if (has("watch") && !(NumberOf(arguments, "--timeout") <= kSoon)) return false;
-  if (has("top") && !(NumberOf(arguments, "--count") <= 2 && NumberOf(arguments, "--interval") <= kSoon)) return false;
-  return true;
+  if (!has("top")) return true;
+  const double count = NumberOf(arguments, "--count");  // zero is without end
+  return count >= 1 && count <= 2 && NumberOf(arguments, "--interval") <= kSoon;
 }
 
 // The exit code, as main() would give it.

@@ -62,6 +62,16 @@ void JudgeRecords(ByteStream& in) {
   JudgeOne(operations, initial);
 }
 
+// Field by field; what is a number in one file may have another one in the other, by the order of the names.
+bool Same(const HistoryFile& file, const RegisterOperation& a, const HistoryFile& other, const RegisterOperation& b) {
+  const auto plain = [](const RegisterOperation& o) {
+    return std::tuple(o.kind, o.answer, o.interrupted, o.call, o.ret);
+  };
+  return plain(a) == plain(b) && file.clients.Name(a.client) == other.clients.Name(b.client) &&
+         file.keys.Name(a.key) == other.keys.Name(b.key) && file.values.Name(a.value) == other.values.Name(b.value) &&
+         file.values.Name(a.expected) == other.values.Name(b.expected);
+}
+
 void JudgeText(std::string_view text) {
   std::istringstream in{std::string(text)};
   HistoryFile file;
@@ -77,6 +87,11 @@ void JudgeText(std::string_view text) {
   std::istringstream again_in(own);
   HistoryFile again;
   if (!ReadHistory(again_in, &again, &error)) Fail("its own text is refused: " + error.what + "\n" + own);
+  Require(file.operations.size() == again.operations.size(), "its own text has another number of operations");
+  for (size_t i = 0; i < file.operations.size(); ++i) {
+    if (!Same(file, file.operations[i], again, again.operations[i]))
+      Fail("its own text is read as another history, from operation " + std::to_string(i) + " on:\n" + own);
+  }
   std::string once_more;
   for (const RegisterOperation& operation : again.operations) once_more += WriteOperation(again, operation);
   if (own != once_more) Fail("one history, two texts:\n" + own + "\n" + once_more);

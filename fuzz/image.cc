@@ -2,6 +2,7 @@
 // stats, the dump of all objects) must come to an end, inside the bytes, without a crash or an assertion. Attaching and
 // recovering may in addition end in the store's own panic, which is how it refuses state that cannot be. On a segment
 // that the check found well nothing may panic, puts and deletes work, and it must still be well afterwards.
+#include <algorithm>
 #include <array>
 #include <cstdio>
 
@@ -112,21 +113,57 @@ void Read(Client& client, bool sane) {
   asm volatile("" : : "r"(sum));  // all bytes were read, whatever the optimiser thinks of it
 }
 
-void Write(Client& client, uint8_t choice) {
-  if ((choice & 1) != 0) std::ignore = client.Put("new", std::string(choice * 7, 'n'));
-  if ((choice & 2) != 0) std::ignore = client.Delete("a");
-  if ((choice & 4) != 0) std::ignore = client.Put("b", "other");
-  if ((choice & 8) != 0) {
-    Result<Writer> writer = client.Create("made", 100);
-    if (writer.ok() && (choice & 16) != 0) static_cast<void>(writer->Seal());
+// Any code that the list names. Never a time-out: nobody else is inside an operation.
+bool Worked(const Status& status, std::initializer_list<Code> refusals, const char* what) {
+  if (status.ok()) return true;
+  for (const Code refusal : refusals) {
+    if (status.code() == refusal) return false;
   }
-  if ((choice & 32) != 0) std::ignore = client.Evict(uint64_t{choice} * 16);
+  Fail(std::string(what) + " on a sound segment: " + status.ToString());
+}
+
+bool Has(Client& client, std::string_view key) {
+  const Result<bool> found = client.Contains(key);
+  Require(found.ok(), "a sound segment does not say whether a key is there");
+  return *found;
+}
+
+bool Put(Client& client, std::string_view key, const std::string& value) {
+  const Status status = client.Put(key, value).status();
+  if (!Worked(status, {Code::kSegmentFull, Code::kTooManyObjects, Code::kBeingCreated}, "a put")) return false;
+  const Result<Handle> handle = client.Get(key);
+  if (!handle.ok()) Fail("what was put cannot be read: " + handle.status().ToString());
+  Require(handle->view() == value && handle->metadata().empty(), "what was put is not what is there");
+  return true;
+}
+
+void Create(Client& client, std::string_view key, bool seal) {
+  const bool there = Has(client, key);
+  Result<Writer> writer = client.Create(key, 100);
+  const auto refusals = {Code::kSegmentFull, Code::kTooManyObjects, Code::kAlreadyExists, Code::kBeingCreated};
+  const bool created = Worked(writer.status(), refusals, "a create");
+  Require(there || writer.code() != Code::kAlreadyExists, "a create found what is not there");
+  if (!created) return;
+  Require(!there && !Has(client, key), "what is not sealed is there");
+  if (seal) static_cast<void>(Worked(writer->Seal().status(), {}, "a seal"));
+  Require(Has(client, key) == seal, "a key is there, or is not, against its seal");
+}
+
+void Write(Client& client, uint8_t choice) {
+  if ((choice & 1) != 0) Put(client, "new", std::string(choice * 7, 'n'));
+  if ((choice & 2) != 0) {
+    const bool there = Has(client, "a");
+    const bool deleted = Worked(client.Delete("a"), {Code::kNotFound, Code::kBeingCreated}, "a delete");
+    Require(deleted == there && !Has(client, "a"), "a delete does not do what it says");
+  }
+  if ((choice & 4) != 0) Put(client, "b", "other");
+  if ((choice & 8) != 0) Create(client, "made", (choice & 16) != 0);
+  if ((choice & 32) != 0) static_cast<void>(Worked(client.Evict(uint64_t{choice} * 16).status(), {}, "an eviction"));
   if ((choice & 64) != 0) {
     Result<Subscription> events = client.Subscribe();
-    if (events.ok()) {
-      std::ignore = client.Put("seen", "");
-      static_cast<void>(events->Next({}));
-    }
+    if (!Worked(events.status(), {}, "a subscription") || !Put(client, "seen", "")) return;
+    // Where the put had to evict many, their events may have taken the place of its own.
+    static_cast<void>(Worked(events->Next({}).status(), {Code::kFellBehind}, "an event"));
   }
 }
 
@@ -138,6 +175,14 @@ bool HalfRecovered(const Segment& segment) {
   return false;
 }
 
+// Whether each slot has a client, so that there is none for another.
+bool IsFull(const Segment& segment) {
+  for (SlotIndex slot = 0; slot < segment.geometry().max_clients; ++slot) {
+    if (SlotState::Decode(segment.slot(slot).state.Load()).life != SlotLife::kActive) return false;
+  }
+  return true;
+}
+
 // Attaching, reading, recovering, and on a sound segment writing. Nobody counts as dead at first: a reader that meets a
 // lock of the dead recovers, and that is no reading.
 void Use(Specimen& specimen, uint8_t choice, bool sane, const char** doing) {
@@ -145,7 +190,8 @@ void Use(Specimen& specimen, uint8_t choice, bool sane, const char** doing) {
   specimen.world().dead.assign(dead.size(), false);
   *doing = "attach";
   Result<Client> client = specimen.Attach();
-  Require(!sane || client.ok(), "nobody can attach to a sound segment");
+  const bool full = client.code() == Code::kTooManyClients && IsFull(specimen.segment());
+  Require(!sane || client.ok() || full, "nobody can attach to a sound segment");
   if (!client.ok()) return;
   *doing = HalfRecovered(specimen.segment()) ? "recover" : "read";
   Read(*client, sane);
@@ -167,6 +213,22 @@ void Use(Specimen& specimen, uint8_t choice, bool sane, const char** doing) {
   }
   *doing = "leave";
   client->Close();
+}
+
+// Whether the records that nobody ever used are as a new segment has them. The check looks at none of them: there may
+// be very many, in memory that nobody has touched yet. REQUIRES: a segment that it finds well.
+bool NeverUsedIsBlank(const Specimen& specimen) {
+  const Segment segment = specimen.segment();
+  const Geometry& g = segment.geometry();
+  const Central& central = segment.central();
+  const auto blank = [&](uint64_t table, size_t size, uint64_t used, uint64_t all) {
+    const std::byte* const begin = specimen.data() + table;
+    return std::all_of(begin + used * size, begin + all * size, [](std::byte byte) { return byte == std::byte{}; });
+  };
+  const uint64_t overflow = g.buckets + uint64_t{g.home_buckets} * sizeof(Bucket);
+  return blank(g.object_table, sizeof(Object), central.object_unused.Load(), g.objects) &&
+         blank(g.block_table, sizeof(Block), central.block_unused.Load(), g.blocks) &&
+         blank(overflow, sizeof(Bucket), central.overflow_unused.Load(), g.overflow_buckets);
 }
 
 // What the check says, kept where it outlives the check's own memory.
@@ -207,14 +269,15 @@ LIGHTNING_FUZZ(image) {
   if (!specimen.ReadSuperblock().ok()) return 0;
   if ((flags & kAllDead) != 0) specimen.world().dead.assign(specimen.world().dead.size(), true);
   // What is busy or dead needs recovery before anybody can judge it.
-  const bool sane = Look(specimen).ok;
+  const bool sane = Look(specimen).ok && NeverUsedIsBlank(specimen);
   const char* doing = "";
   const std::string panic = UntilPanic([&] { Use(specimen, choice, sane, &doing); });
   if (!panic.empty() && sane) Fail(std::string("a segment that Check finds well panicked at ") + doing + ": " + panic);
   if (!panic.empty() && std::string_view(doing) == "read") Fail("a reader panicked: " + panic);
   if (!sane || !panic.empty()) return 0;
   const Finding after = Look(specimen);
-  if (!after.ok && !after.busy) Fail(std::string("a sound segment was damaged by its use: ") + after.first);
+  if (after.busy) Fail("a sound segment's use left somebody inside an operation");
+  if (!after.ok) Fail(std::string("a sound segment was damaged by its use: ") + after.first);
   return 0;
 }
 LIGHTNING_FUZZ_RECORDS(lightning::fuzz::kForm)

@@ -26,7 +26,6 @@ std::string UntilPanic(const std::function<void()>& body) {
       body();
     }
     armed = false;
-    faults::SetCurrentAllocations(nullptr);
   }
   return message;
 }

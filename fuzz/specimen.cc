@@ -16,8 +16,6 @@
 namespace lightning::fuzz {
 namespace {
 
-constexpr uint32_t kMostDeaths = 64;
-
 // The client that works dies at one of its stores.
 class DeathHooks final : public SharedMemoryHooks {
  public:
@@ -145,9 +143,9 @@ std::vector<std::byte> Specimen::Make(uint32_t script, uint32_t death) {
 void Specimen::Load(uint32_t script, uint32_t death) {
   static std::map<std::pair<uint32_t, uint32_t>, std::vector<std::byte>> made;
   script %= kScripts;
-  death %= kMostDeaths;
+  death %= kDeaths;
   auto& bytes = made[{script, death}];
-  if (bytes.empty()) bytes = Make(script, death * 3);
+  if (bytes.empty()) bytes = Make(script, death * kStoresBetweenDeaths);
   memcpy(data_, bytes.data(), size_);
   geometry_ = fresh_;
   *world_ = faults::World();

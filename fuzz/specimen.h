@@ -20,9 +20,9 @@ class Specimen {
   Specimen(const Specimen&) = delete;
   Specimen& operator=(const Specimen&) = delete;
 
-  // As clients left it: `script` (0 to kScripts - 1) says what they did; the last one died at its store number `death`
-  // of it, or, with zero, lives on without ever coming back to it.
-  static constexpr uint32_t kScripts = 4;
+  // As clients left it. `script`, modulo kScripts, says what they did. `death`, modulo kDeaths: the last one died at
+  // its store number death * kStoresBetweenDeaths, or, with zero, lives on without ever coming back to it.
+  static constexpr uint32_t kScripts = 4, kDeaths = 64, kStoresBetweenDeaths = 3;
   void Load(uint32_t script, uint32_t death);
   void LoadNothing();  // zeroes
   // Takes the geometry from the superblock: what a client that attaches would. kCorrupt and so on, as it would see it.

@@ -98,7 +98,8 @@ void Fail(std::string_view what) {
 
 size_t MutateRecords(const RecordForm& form, uint8_t* data, size_t size, size_t max_size, unsigned seed) {
   Random random(seed);
-  if (LLVMFuzzerMutate != nullptr && size != 0 && random.Percent(20)) size = LLVMFuzzerMutate(data, size, max_size);
+  if (LLVMFuzzerMutate != nullptr && size != 0 && random.Percent(20))
+    return std::min(LLVMFuzzerMutate(data, size, max_size), form.header + form.most * form.record);
   if (max_size <= form.header) return size;
   Records records(form, data, size, max_size);
   for (uint64_t i = random.Between(1, 4); i-- > 0;) ChangeOne(records, form, data, random);

@@ -22,7 +22,6 @@ using faults::Random;
 class ByteStream {
  public:
   ByteStream(const uint8_t* data, size_t size) : at_(data), end_(data + size) {}
-  bool empty() const { return at_ == end_; }
   size_t left() const { return static_cast<size_t>(end_ - at_); }
   uint8_t Byte() { return at_ == end_ ? uint8_t{0} : *at_++; }
   template <typename T>
@@ -56,7 +55,8 @@ inline void Require(bool condition, std::string_view what) {
 }
 
 // For inputs that are a header and records of one size. Now and then only bytes change, as the engine likes; else whole
-// records come, go, move or change. There are `least` to `most` of them afterwards, as far as `max_size` allows.
+// records come, go, move or change, and there are at least `least` of them as far as `max_size` allows. Never more than
+// `most`.
 struct RecordForm {
   size_t header, record, least, most;
 };

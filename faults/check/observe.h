@@ -11,10 +11,10 @@
 
 namespace lightning::faults {
 
-// A put that failed for want of room.
+// What a put or create gives that found no room.
 inline bool IsFull(Code code) { return code == Code::kSegmentFull || code == Code::kTooManyObjects; }
 
-// An error text.
+// "`what` failed: ...", from a status that is not ok.
 std::string Failed(const char* what, const Status& status);
 
 struct SeenObject {

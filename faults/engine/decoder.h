@@ -11,10 +11,6 @@
 
 namespace lightning::faults {
 
-constexpr uint64_t kWidestStore = 64;  // bytes that one instruction writes at most, block stores and system calls aside
-constexpr uint64_t kFullLookEvery =
-    4096;  // instructions: a look at everything, which proves that no store was overlooked
-
 // Whether a system call, by its number, may change where the segment's file stands in the process.
 bool ChangesMappings(uint64_t call);
 

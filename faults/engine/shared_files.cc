@@ -12,12 +12,12 @@
 #include <filesystem>
 #include <fstream>
 
-#include "faults/engine/decoder.h"
+#include "faults/engine/looks.h"
+#include "store/segment/layout.h"
 
 namespace lightning::faults {
 namespace {
 
-constexpr size_t kPageSize = 4096;
 constexpr size_t kMost = size_t{256} << 20;  // bytes of all files together
 
 std::vector<std::string> FilesBelow(const std::string& directory) {

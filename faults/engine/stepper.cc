@@ -1,13 +1,15 @@
 #include "faults/engine/stepper.h"
 
 #include <fmt/format.h>
-#include <sys/syscall.h>
 
 #include <algorithm>
 #include <cstring>
 #include <fstream>
 
+#include "faults/engine/looks.h"
+
 namespace lightning::faults {
+
 Stepper::Stepper(Tracee& tracee, const Segment& segment, std::string path, ChangedWords* words)
     : tracee_(tracee),
       segment_(segment),

@@ -14,6 +14,7 @@
 #include <unordered_set>
 
 #include "faults/engine/decoder.h"
+#include "faults/engine/looks.h"
 #include "faults/engine/shared_files.h"
 #include "faults/model/random.h"
 #include "faults/report/markup.h"

@@ -31,7 +31,7 @@ class Simulation::SimKernel final : public Kernel {
     sim_.WakePollers();
   }
   Status BeginAttach(Nanoseconds limit) override {
-    const Nanoseconds deadline = Now() + limit;
+    const Nanoseconds deadline = DeadlineAfter(Now(), limit);
     while (sim_.attacher_ != nullptr && sim_.attacher_ != &runner_) {
       if (Now() >= deadline) return Status(Code::kTimeout, "another client attaches and does not move");
       Pause(kMicrosecond);
@@ -69,7 +69,7 @@ class Simulation::SimKernel final : public Kernel {
 
  private:
   void Sleep(Nanoseconds pause, const void* word) {
-    const Nanoseconds wake = sim_.now_ + std::max(pause, kMicrosecond);
+    const Nanoseconds wake = DeadlineAfter(sim_.now_, std::max(pause, kMicrosecond));
     if (sim_.scheduled_) {
       sim_.DrainCurrent();
       // Nothing waits for ever in a store buffer.

@@ -3,8 +3,8 @@
 //
 // Memory is x86-TSO (Sewell et al. 2010): a store goes to its client's buffer first; its own later loads see it there,
 // the others see memory; a buffer drains in order, at the latest when it is full, at a locked instruction or fence, and
-// when its client asks the system for anything. What a killed client had stored still arrives. Payload (the bytes of
-// values) is written in order but never buffered.
+// when its client asks the system for anything. What a killed client had stored still arrives. Two things are written
+// in order but never buffered: payload (the bytes of values), and a client's own undo log and list of held locks.
 #pragma once
 
 #include <memory>
@@ -64,7 +64,8 @@ class Simulation final : private SharedMemoryHooks, private Stage {
   const std::vector<ScheduleStep>& turns() const { return turns_; }
   // The same, with the turn in which the run ended in the middle.
   std::vector<ScheduleStep> TurnsSoFar() const;
-  // Of all that was loaded and stored in the last run, by whom and in which order: equal for equal runs.
+  // A hash of what was loaded from memory and stored in the last run, by whom and in which order, without the clients'
+  // accesses to their own logs: equal for equal runs.
   uint64_t trace() const { return trace_; }
   // For the report of a failure: every access from here on is written down. It outlives the runs.
   void set_log(std::vector<SimAccess>* log) { log_ = log; }

@@ -23,9 +23,9 @@ uint64_t Simulation::Seen(uint64_t offset, uint32_t size) const {
   return own != nullptr ? own->value : Raw(offset, size);
 }
 
-// A switch just before an access to what nobody but its own client looks at (its log, while it lives) cannot be told
-// from one before the next access that others do see. So those are no points; every store is a crash point all the
-// same.
+// A switch just before an access to what nobody but its own client acts on (its log, while it lives) changes nothing
+// that one before the next access that others do see would not. So those are no points; every store is a crash point
+// all the same.
 inline void Simulation::Point(const WordInfo& info) {
   const Runner& runner = *current_;
   if (budget_ == 0 || runner.watched) return PointSlowly(info);
@@ -194,7 +194,7 @@ void Simulation::Store(void* place, uint32_t size, uint64_t value) {
   const WordInfo& info = words_.At(offset);
   Point(info);
   Runner& runner = *current_;
-  // What nobody else looks at while its client lives need not wait: when the client dies, all that it stored arrives.
+  // What nobody else acts on while its client lives need not wait: when the client dies, all that it stored arrives.
   if (info.IsPrivateTo(runner.slot)) {
     const uint64_t before = Raw(offset, size);
     Arrive({offset, value, size});

@@ -12,7 +12,7 @@ namespace lightning::faults {
 
 enum class WordKind : uint8_t {
   kIgnored,    // recovery never looks at it: counters, clocks, doorbells
-  kLogOffset,  // an undo entry's two words; from here to kHeldCount nobody else looks while the client lives
+  kLogOffset,  // an undo entry's two words; from here to kHeldCount a living client's are its own (IsPrivateTo)
   kLogOld,
   kLogCount,
   kHeld,  // the list of locks a client may hold
@@ -35,6 +35,8 @@ struct WordInfo {
   uint8_t slot = 0;    // of a client, where it belongs to one
   uint16_t index = 0;  // of a log entry or a held lock
 
+  // Nobody else acts on it while the client lives. Only Check looks at the two counts, to tell whether somebody is
+  // inside an operation, and at the slot's `activity`, which says the same and keeps its place among all other stores.
   bool IsPrivateTo(int client) const {
     return kind >= WordKind::kLogOffset && kind <= WordKind::kHeldCount && slot == client;
   }

@@ -4,10 +4,12 @@
 #include <cstring>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "lightning/c.h"
 #include "lightning/lightning.h"
+#include "store/testing/testing.h"
 
 extern "C" {
 size_t lightning_c_sizes(size_t* sizes, size_t room);
@@ -286,6 +288,29 @@ TEST_F(CApiTest, EventsComeInOrderAndLossIsTold) {
   EXPECT_GT(lost, 0u);
   ASSERT_EQ(lightning_next_event(subscription, 1'000'000'000, &event), LIGHTNING_OK);
   EXPECT_EQ(event.sequence, sequence + 2 + lost);
+  EXPECT_EQ(lightning_unsubscribe(subscription), LIGHTNING_OK);
+}
+
+TEST_F(CApiTest, TheLongestTimeoutWaitsForEver) {
+  lightning_subscription* subscription = nullptr;
+  ASSERT_EQ(lightning_subscribe(client_, &subscription), LIGHTNING_OK);
+  std::thread putter([&, waiter = gettid()] {
+    EXPECT_TRUE(test::WaitUntilItSleeps(waiter));
+    EXPECT_EQ(Put("key", "value"), LIGHTNING_OK);
+  });
+  lightning_object* object = nullptr;
+  EXPECT_EQ(lightning_get(client_, "key", 3, UINT64_MAX, &object), LIGHTNING_OK);
+  putter.join();
+  EXPECT_EQ(lightning_release(object), LIGHTNING_OK);
+  lightning_event event = {};
+  ASSERT_EQ(lightning_next_event(subscription, UINT64_MAX, &event), LIGHTNING_OK);
+  std::thread deleter([&, waiter = gettid()] {
+    EXPECT_TRUE(test::WaitUntilItSleeps(waiter));
+    EXPECT_EQ(lightning_delete(client_, "key", 3, UINT64_MAX), LIGHTNING_OK);
+  });
+  EXPECT_EQ(lightning_next_event(subscription, UINT64_MAX, &event), LIGHTNING_OK);
+  EXPECT_EQ(event.kind, LIGHTNING_EVENT_DELETED);
+  deleter.join();
   EXPECT_EQ(lightning_unsubscribe(subscription), LIGHTNING_OK);
 }
 

@@ -42,7 +42,7 @@ std::vector<Result<Handle>> Client::GetBatch(std::span<const std::string_view> k
   std::vector<Result<Handle>> results;
   results.reserve(keys.size());
   const bool waits = core_ != nullptr && timeout.count() > 0;
-  const Nanoseconds deadline = waits ? core_->Now() + timeout : Nanoseconds{0};
+  const Nanoseconds deadline = waits ? DeadlineAfter(core_->Now(), timeout) : Nanoseconds{0};
   for (const std::string_view key : keys) {
     if (core_ == nullptr) {
       results.emplace_back(Code::kClosed);

@@ -131,7 +131,7 @@ Result<Event> ClientCore::NextEvent(Subscription& subscription, Nanoseconds time
       return event;
     }
     const Nanoseconds now = kernel_->Now();
-    if (deadline.count() < 0) deadline = now + timeout;
+    if (deadline.count() < 0) deadline = DeadlineAfter(now, timeout);
     if (now >= deadline) return Status(Code::kTimeout, "no event in time");
     Sleep(kEventDoorbell, deadline - now, [&] { return central.event_lock.Load() != word; });
   }

@@ -107,7 +107,7 @@ Result<Handle> ClientCore::Get(std::string_view name, Nanoseconds timeout) {
     if (code != Code::kNotFound && code != Code::kBeingCreated) return code;
     if (timeout.count() <= 0) return Code::kNotFound;
     const Nanoseconds now = kernel_->Now();
-    if (deadline.count() < 0) deadline = now + timeout;
+    if (deadline.count() < 0) deadline = DeadlineAfter(now, timeout);
     if (now >= deadline) return Status(Code::kTimeout, "the key was not sealed in time");
     const uint32_t bell = 1 + static_cast<uint32_t>(key.hash % (kDoorbells - 1));
     Sleep(bell, deadline - now, [&] { return home.lock.Load() != word; });

@@ -24,6 +24,8 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using test::Value;
 
+constexpr auto kForEver = std::chrono::nanoseconds::max();
+
 class GetTest : public test::Conformance {};
 LIGHTNING_IN_ALL_MODES(GetTest);
 
@@ -171,6 +173,18 @@ TEST_P(GetTest, OneClientsThreadsCanWaitAndSeal) {
   sealer.join();
 }
 
+TEST_P(GetTest, AGetThatWaitsForEverIsWokenByTheSeal) {
+  Client client = Connect(), other = Connect();
+  std::thread sealer([&, waiter = gettid()] {
+    EXPECT_TRUE(test::WaitUntilItSleeps(waiter));
+    EXPECT_TRUE(other.Put("key", "value").ok());
+  });
+  const Result<Handle> handle = client.Get("key", kForEver);
+  sealer.join();
+  ASSERT_TRUE(handle.ok()) << handle.status().ToString();
+  EXPECT_EQ(handle->view(), "value");
+}
+
 TEST_P(GetTest, ABatchHasOneResultForEachKeyInOrder) {
   Client client = Connect();
   ASSERT_TRUE(client.Put("a", "1").ok());
@@ -189,16 +203,19 @@ TEST_P(GetTest, ABatchHasOneResultForEachKeyInOrder) {
 TEST_P(GetTest, AWaitingBatchIsWokenByTheSeal) {
   Client client = Connect(), other = Connect();
   ASSERT_TRUE(client.Put("there", "1").ok());
-  std::thread sealer([&, waiter = gettid()] {
-    EXPECT_TRUE(test::WaitUntilItSleeps(waiter));
-    EXPECT_TRUE(other.Put("soon", "2").ok());
-  });
-  const std::vector<std::string_view> keys = {"soon", "there"};
-  const std::vector<Result<Handle>> results = client.GetBatch(keys, seconds(30));
-  sealer.join();
-  ASSERT_TRUE(results[0].ok()) << results[0].status().ToString();
-  EXPECT_EQ(results[0]->view(), "2");
-  EXPECT_EQ(results[1]->view(), "1");
+  for (const std::chrono::nanoseconds timeout : {std::chrono::nanoseconds(seconds(30)), kForEver}) {
+    static_cast<void>(other.Delete("soon"));
+    std::thread sealer([&, waiter = gettid()] {
+      EXPECT_TRUE(test::WaitUntilItSleeps(waiter));
+      EXPECT_TRUE(other.Put("soon", "2").ok());
+    });
+    const std::vector<std::string_view> keys = {"soon", "there"};
+    const std::vector<Result<Handle>> results = client.GetBatch(keys, timeout);
+    sealer.join();
+    ASSERT_TRUE(results[0].ok()) << results[0].status().ToString();
+    EXPECT_EQ(results[0]->view(), "2");
+    EXPECT_EQ(results[1]->view(), "1");
+  }
 }
 
 TEST_P(GetTest, ABatchWaitsUntilItsDeadline) {

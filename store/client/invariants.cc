@@ -21,7 +21,7 @@ void InvariantChecker::Violate(const char* format, ...) {
 
 void InvariantChecker::Run() {
   const Central& central = segment_.central();
-  // Each is read once: others may raise it meanwhile, and what is sized by it must be of one size.
+  // Both are read once: others may raise them meanwhile, and what is sized by them must be of one size.
   const uint64_t objects = central.object_unused.Load(), blocks = central.block_unused.Load();
   if (objects > g_.objects || blocks > g_.blocks || central.overflow_unused.Load() > g_.overflow_buckets) {
     Violate("a pool says that it has used more than it has");
@@ -111,9 +111,13 @@ void InvariantChecker::CheckBins() {
       id = BlockId{Low(block.free_links.Load())};
     }
   }
+  const uint64_t first_level = central.first_level.Load();
+  if (first_level >> kFirstLevel != 0) Violate("the first-level bitmap names bins that there are not");
   for (uint32_t first = 0; first < kFirstLevel; ++first) {
-    const bool marked = (central.first_level.Load() >> first & 1) != 0;
-    if (marked != (central.second_level[first].Load() != 0)) Violate("the first-level bitmap is wrong about %u", first);
+    const uint64_t second_level = central.second_level[first].Load();
+    if (second_level >> kSecondLevel != 0) Violate("the bitmap of bins %u names bins that there are not", first);
+    const bool marked = (first_level >> first & 1) != 0;
+    if (marked != (second_level != 0)) Violate("the first-level bitmap is wrong about %u", first);
   }
   if (listed != free_blocks_) Violate("a free block is in no bin");
 }

@@ -25,7 +25,7 @@ class InvariantChecker {
   void CheckBlocks();  // I2: blocks tile the heap; neighbours agree; two free ones never touch
   void CheckBins();    // I3: each free block is in the bin of its size, once; the bitmaps say which bins are not empty
   void CheckIndex();   // I4: each entry stands in its key's chain, which is compact; keys differ; versions are in range
-  void CheckSlots();   // I5: caches and lists of each client; a free slot has nothing
+  void CheckSlots();   // I5: caches and lists of each client; a free slot has nothing, one in use is counted
   void CheckPools();   // I6: free ids, descriptors, overflow buckets; orphans
   void CheckAccounts();  // I7: each id and each used block has one owner; credits are what is left of max_objects
 

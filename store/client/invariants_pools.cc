@@ -61,6 +61,9 @@ void InvariantChecker::CheckSlots() {
   for (SlotIndex i = 0; i < g_.max_clients; ++i) {
     const Slot& slot = segment_.slot(i);
     const uint64_t ids = slot.id_count.Load(), blocks = slot.block_count.Load();
+    const bool free = SlotState::Decode(slot.state.Load()).life == SlotLife::kFree;
+    // Those who recover look no further than the count, which rises before a slot is claimed.
+    if (!free && i >= segment_.slots_used()) Violate("client slot %u is in use and was never counted", i);
     if (ids > kIdCache || blocks > kBlockCache) {
       Violate("client slot %u keeps more than it has room for", i);
       continue;
@@ -83,8 +86,7 @@ void InvariantChecker::CheckSlots() {
     subscriptions += slot.subscriptions.Load();
     const bool empty = ids == 0 && blocks == 0 && slot.credits.Load() == 0 && slot.retired_count.Load() == 0 &&
                        slot.unsealed_head.Load() == 0 && slot.subscriptions.Load() == 0;
-    if (SlotState::Decode(slot.state.Load()).life == SlotLife::kFree && !empty)
-      Violate("client slot %u is free and still has something", i);
+    if (free && !empty) Violate("client slot %u is free and still has something", i);
   }
   if (subscriptions != segment_.central().subscribers.Load()) Violate("the count of subscribers is wrong");
 }

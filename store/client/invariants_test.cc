@@ -82,6 +82,10 @@ TEST_F(InvariantsTest, I3FreeBlocksAreInTheirBins) {
   ExpectNoticed(central_.bins[bin - 1], central_.bins[bin].Load(), "is in the wrong bin");
   ExpectNoticed(central_.second_level[bin / kSecondLevel], 0, "bitmap is wrong");
   ExpectNoticed(central_.first_level, 0, "first-level bitmap");
+  const Cell& second_level = central_.second_level[bin / kSecondLevel];
+  ExpectNoticed(second_level, second_level.Load() | uint64_t{1} << kSecondLevel, "bins that there are not");
+  const uint64_t first_level = central_.first_level.Load();
+  ExpectNoticed(central_.first_level, first_level | uint64_t{1} << kFirstLevel, "bins that there are not");
 }
 
 TEST_F(InvariantsTest, I4EntriesStandInTheirChains) {
@@ -121,6 +125,7 @@ TEST_F(InvariantsTest, I5WhatClientsKeepIsAccountedFor) {
   ExpectNoticed(slot_.retired_head, slot_.retired_head.Load() | uint64_t{1} << 60, "is no object");
   ExpectNoticedWhenRaised(slot_.subscriptions, "count of subscribers");
   ExpectNoticedWhenRaised(segment_.slot(2).credits, "free and still has something");
+  ExpectNoticed(central_.slots_used, 0, "in use and was never counted");
 }
 
 TEST_F(InvariantsTest, I6PoolsAreComplete) {

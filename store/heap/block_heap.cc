@@ -45,10 +45,15 @@ BlockId BlockHeap::Find(uint32_t granules) const {
       const uint64_t above = central.first_level.Load() & (~uint64_t{0} << first << 1);
       if (above != 0) {
         first = LowestBit(above);
+        LIGHTNING_ASSERT(first < kFirstLevel);
         second = central.second_level[first].Load();
       }
     }
-    if (second != 0) return BlockId{Low(central.bins[first * kSecondLevel + LowestBit(second)].Load())};
+    if (second != 0) {
+      const uint32_t bin = LowestBit(second);
+      LIGHTNING_ASSERT(bin < kSecondLevel);
+      return BlockId{Low(central.bins[first * kSecondLevel + bin].Load())};
+    }
   }
   // Nearly full: look at every block that could just fit, rather than fail while one does.
   return FindInBin(own, granules, ~0u);

@@ -247,5 +247,17 @@ TEST(BinTest, BinsRiseWithTheSizeAndDifferByLessThanASixteenth) {
   }
 }
 
+using BlockHeapDeathTest = BlockHeapTest;
+
+// With nothing free, whatever the bitmaps say is wrong.
+TEST_F(BlockHeapDeathTest, ABitmapThatNamesABinThatIsNotThereIsFoundOut) {
+  ASSERT_TRUE(Allocate(total()));
+  test::Poke(central().first_level, uint64_t{1} << kFirstLevel);
+  EXPECT_DEATH(static_cast<void>(heap_.Allocate(1)), "state is not sound");
+  test::Poke(central().first_level, uint64_t{1} << (kFirstLevel - 1));
+  test::Poke(central().second_level[kFirstLevel - 1], uint64_t{1} << kSecondLevel);
+  EXPECT_DEATH(static_cast<void>(heap_.Allocate(1)), "state is not sound");
+}
+
 }  // namespace
 }  // namespace lightning

@@ -102,11 +102,8 @@ uint64_t Retired::DrainRun(const PinnedObjects& pinned, uint32_t keep_locks, uin
 
 Result<uint64_t> Retired::Drain(const PinnedObjects& pinned, bool to_centre, uint32_t keep_locks) {
   uint64_t bytes = 0;
-  uint32_t left = t_.segment().geometry().objects;
-  for (uint32_t count = 1; !to_centre && count != 0; left -= count) {
-    bytes += DrainRun(pinned, keep_locks, &count);
-    LIGHTNING_ASSERT(count <= left);
-  }
+  // It ends on any list: each object takes a place in the cache of ids.
+  for (uint32_t count = 1; !to_centre && count != 0;) bytes += DrainRun(pinned, keep_locks, &count);
   if (empty()) return bytes;
   const Result<uint64_t> rest = DrainSlowly(pinned, to_centre, keep_locks);
   if (!rest.ok()) return rest;

@@ -95,6 +95,28 @@ TEST_F(RetiredTest, OrphansWaitForTheirLastReader) {
   EXPECT_EQ(free_granules(), memory_.geometry().heap_granules);
 }
 
+using RetiredDeathTest = RetiredTest;
+
+// What is pinned stays in the list, so one that leads back into itself would be walked for ever.
+TEST_F(RetiredDeathTest, ADrainOfAListThatIsARingEnds) {
+  const ObjectId last = Retire(0), first = Retire(0);
+  const PinnedObjects pinned = Pinned({first, last});
+  test::Poke(memory_.segment().object(last).links, first.value);
+  for (const bool to_centre : {false, true})
+    EXPECT_DEATH(static_cast<void>(retired_.Drain(pinned, to_centre, 1).ok()), "state is not sound");
+  test::Poke(central().orphan_head, first.value);
+  EXPECT_DEATH(static_cast<void>(Retired::DrainOrphans(t_, pinned, 1).ok()), "state is not sound");
+}
+
+// One that is an orphan already, and follows itself: each step puts it back where the next one finds it.
+TEST_F(RetiredDeathTest, OrphaningAListThatIsARingEnds) {
+  const ObjectId id = Retire(0);
+  ASSERT_TRUE(retired_.Orphan(1).ok());
+  test::Poke(memory_.segment().object(id).links, id.value);
+  test::Poke(slot().retired_head, id.value);
+  EXPECT_DEATH(static_cast<void>(retired_.Orphan(1).ok()), "state is not sound");
+}
+
 TEST_F(RetiredTest, ADrainIsDueByCountOrByBytes) {
   EXPECT_FALSE(retired_.Due(0));
   for (int i = 0; i < 40; ++i) Retire(1);

@@ -23,6 +23,12 @@ struct ClientIdentity {
 
 using Nanoseconds = std::chrono::nanoseconds;
 
+// When a wait that begins at `now` ends. The longest timeout there is stands for ever, and must not wrap round.
+// REQUIRES: now >= 0.
+constexpr Nanoseconds DeadlineAfter(Nanoseconds now, Nanoseconds timeout) {
+  return timeout > Nanoseconds::max() - now ? Nanoseconds::max() : now + timeout;
+}
+
 // Who recovers dead clients before it has a slot of its own; alive while it holds that byte's lock.
 inline constexpr uint32_t kAttacher = 1024;
 

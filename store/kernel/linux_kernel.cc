@@ -129,7 +129,7 @@ class LinuxKernel final : public Kernel {
   void Retract(uint32_t slot) override { static_cast<void>(SetLock(liveness_.get(), slot, F_UNLCK)); }
 
   Status BeginAttach(Nanoseconds limit) override {
-    const Nanoseconds deadline = Now() + limit;
+    const Nanoseconds deadline = DeadlineAfter(Now(), limit);
     for (;;) {
       const Status status = SetLock(attach_.get(), kAttacher, F_WRLCK);
       if (status.ok() || (status.sys_errno() != EAGAIN && status.sys_errno() != EACCES)) return status;

@@ -181,6 +181,26 @@ TEST_F(LinuxKernelTest, OneProcessAttachesAtATime) {
   EXPECT_TRUE(second->BeginAttach(std::chrono::milliseconds(2)).ok());
 }
 
+TEST_F(LinuxKernelTest, WhoAttachesMayWaitForEver) {
+  const std::unique_ptr<Kernel> first = NewKernel(), second = NewKernel();
+  ASSERT_TRUE(first->BeginAttach(Nanoseconds(0)).ok());
+  std::thread leaver([&, waiter = gettid()] {
+    EXPECT_TRUE(test::WaitUntilItSleeps(waiter));
+    first->EndAttach();
+  });
+  EXPECT_TRUE(second->BeginAttach(Nanoseconds::max()).ok());
+  leaver.join();
+}
+
+TEST(DeadlineTest, ItIsTheSumAsFarAsThatCanBe) {
+  EXPECT_EQ(DeadlineAfter(Nanoseconds(5), Nanoseconds(7)), Nanoseconds(12));
+  EXPECT_EQ(DeadlineAfter(Nanoseconds(5), Nanoseconds(-7)), Nanoseconds(-2));
+  EXPECT_EQ(DeadlineAfter(Nanoseconds(0), Nanoseconds::max()), Nanoseconds::max());
+  EXPECT_EQ(DeadlineAfter(Nanoseconds(5), Nanoseconds::max()), Nanoseconds::max());
+  EXPECT_EQ(DeadlineAfter(Nanoseconds(5), Nanoseconds::max() - Nanoseconds(5)), Nanoseconds::max());
+  EXPECT_EQ(DeadlineAfter(Nanoseconds(5), Nanoseconds::max() - Nanoseconds(6)), Nanoseconds::max() - Nanoseconds(1));
+}
+
 // Doorbells are hints; what a sleep must do is end.
 TEST_F(LinuxKernelTest, AWaitEndsByItsLimitByAChangeOrByAWake) {
   const std::unique_ptr<Kernel> kernel = NewKernel();

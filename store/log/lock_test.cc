@@ -147,6 +147,19 @@ TEST_F(LockTest, AnOwnerThatMovesAgainIsWaitedFor) {
   EXPECT_EQ(world_.pauses, 5u);
 }
 
+TEST_F(LockTest, TheLongestPatienceHasNoEnd) {
+  Window first_window(*first_.gate);
+  Transaction holder(first_.environment, first_window, 0);
+  ASSERT_TRUE(holder.Lock(central().lock).ok());
+  world_.on_pause = [&] {
+    if (world_.pauses == 5) holder.Commit(0);
+  };
+  second_.environment.lock_timeout = Nanoseconds::max();
+  Window window(*second_.gate);
+  Transaction t(second_.environment, window, 1);
+  EXPECT_TRUE(t.Lock(central().lock).ok());
+}
+
 TEST_F(LockTest, AnOwnerThatDiesWhileOthersWaitIsHealed) {
   Window first_window(*first_.gate);
   auto* holder = new Transaction(first_.environment, first_window, 0);

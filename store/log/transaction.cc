@@ -9,7 +9,7 @@ namespace lightning {
 Status LockWait::Yield(Kernel& kernel, Nanoseconds limit) {
   constexpr Nanoseconds kLongestPause{200'000};
   const Nanoseconds now = kernel.Now();
-  if (deadline_.count() < 0) deadline_ = now + limit;
+  if (deadline_.count() < 0) deadline_ = DeadlineAfter(now, limit);
   if (now >= deadline_) return Status(Code::kTimeout, "a living client holds a lock and does not move");
   kernel.Pause(pause_);
   pause_ = std::min(kLongestPause, pause_ * 2 + Nanoseconds(pause_.count() == 0 ? 1000 : 0));

@@ -118,10 +118,10 @@ void Abandon(T thing) {
 // Everything sealed that a client sees: key -> value.
 std::map<std::string, std::string> Content(Client& client);
 
-// `prefix` with a number behind it: for keys.
 // Until this thread of the process sleeps, as one that waits for a key or an event does. False when it never does.
 bool WaitUntilItSleeps(pid_t thread);
 
+// `prefix` with a number behind it: for keys.
 std::string Numbered(std::string_view prefix, uint64_t number);
 
 // The value of one object, or the name of the Status: for readable expectations.

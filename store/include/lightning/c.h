@@ -16,7 +16,7 @@
  * parameter called "optional" may be NULL.
  * Keys, values and metadata are bytes with a size; a value or metadata of size 0 may be NULL.
  * Timeouts are nanoseconds that a call may wait for a living peer; 0 means lightning_options.lock_timeout_ns, except in
- * lightning_get, where it means not to wait for an absent key.
+ * lightning_get, where it means not to wait for an absent key; UINT64_MAX means for ever.
  * Threads, fork and signals: as client.h says.
  */
 #ifndef LIGHTNING_C_H_

@@ -12,7 +12,7 @@
 // parent can be read in the child for as long as the parent holds them.
 // Signals: no call is async-signal-safe. Reading a Handle's bytes is.
 // Deadlines: `timeout` is how long a call may wait for a living peer; zero means Options::lock_timeout, except in Get,
-// where it means not to wait for an absent key.
+// where it means not to wait for an absent key; nanoseconds::max() waits for ever.
 #pragma once
 
 #include <chrono>
