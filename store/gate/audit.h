@@ -8,8 +8,8 @@
 namespace lightning {
 
 // What a client's attaching looks at: everything about `gate` that /proc/self/maps tells, which is all but keys and
-// inheritance, both of which were set a moment ago; where other clients of the process have the same key, a whole audit.
-// ReportBreach for the findings; kIsolationBroken when it returned.
+// inheritance, both of which were set a moment ago; where other clients of the process have the same key, a whole
+// audit. ReportBreach for the findings; kIsolationBroken when it returned.
 Status AuditAtAttach(const Gate& gate);
 
 }  // namespace lightning
