@@ -55,6 +55,16 @@ def test_a_report_of_any_process_is_a_failure_though_every_test_passed(tmp_path)
     assert "heap-use-after-free" in read.cases[-1].detail
 
 
+def test_what_a_sanitizer_says_of_its_own_limits_is_no_finding_and_all_else_is_one():
+    remark = "==7==WARNING: ASan doesn't fully support makecontext/swapcontext functions and may produce false positives"
+    assert sanitize.finding_of(remark) is None
+    assert sanitize.finding_of(remark + "\n==7==ERROR: AddressSanitizer: heap-use-after-free") == \
+        "==7==ERROR: AddressSanitizer: heap-use-after-free"
+    assert sanitize.finding_of("WARNING: ThreadSanitizer: data race (pid=7)").startswith("WARNING: ThreadSanitizer")
+    assert sanitize.finding_of("a.cc:1: runtime error: shift") == "a.cc:1: runtime error: shift"
+    assert sanitize.finding_of("something new") == "see" and sanitize.finding_of("") == "see"
+
+
 def test_an_exclusion_that_excludes_nothing_is_a_failure(tmp_path):
     lane, suite = fake_lane(tmp_path)
     assert lane.read(suite, [sanitize.Exclusion("address", "store_tests", "Z.*", "why")]).count("failed") == 1
