@@ -55,7 +55,10 @@ REMARKS = (
 
 
 def finding_of(report):
-    """The line that says what a sanitizer's report is about; None where it has nothing but remarks."""
+    """The line that says what a sanitizer's report is about; None where it has nothing but remarks, or nothing: the crash
+    tests kill processes also while these begin to look for leaks."""
+    if not report.strip():
+        return None
     remarked = [line for line in report.splitlines() if any(remark in line for remark in REMARKS)]
     wrong = [line.strip() for line in report.splitlines() if line not in remarked and
              ("ERROR" in line or "WARNING" in line or "runtime error" in line)]

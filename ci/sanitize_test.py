@@ -62,7 +62,8 @@ def test_what_a_sanitizer_says_of_its_own_limits_is_no_finding_and_all_else_is_o
         "==7==ERROR: AddressSanitizer: heap-use-after-free"
     assert sanitize.finding_of("WARNING: ThreadSanitizer: data race (pid=7)").startswith("WARNING: ThreadSanitizer")
     assert sanitize.finding_of("a.cc:1: runtime error: shift") == "a.cc:1: runtime error: shift"
-    assert sanitize.finding_of("something new") == "see" and sanitize.finding_of("") == "see"
+    assert sanitize.finding_of("something new") == "see" and sanitize.finding_of("") is None
+    assert sanitize.finding_of("==7==LeakSanitizer has encountered a fatal error.") is None
 
 
 def test_an_exclusion_that_excludes_nothing_is_a_failure(tmp_path):
