@@ -21,6 +21,19 @@ namespace {
 constexpr uint64_t kGuard = uint64_t{1} << 20;
 constexpr uint64_t kWideGuard = uint64_t{1} << 30;  // mode hidden: an overrun has far to go
 
+// Where random places are: in the lower half of a process's addresses; under the thread sanitizer, where its shadow has
+// room for a program's mappings.
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define __SANITIZE_THREAD__ 1
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__)
+constexpr uint64_t kRandomFrom = 0x7E80'0000'0000, kRandomSpan = uint64_t{1} << 40;
+#else
+constexpr uint64_t kRandomFrom = 0, kRandomSpan = uint64_t{1} << 46;
+#endif
+
 // Newer than some headers: MADV_POPULATE_* of Linux 5.14, mseal of Linux 6.10.
 constexpr int kPopulateRead = 22, kPopulateWrite = 23;
 constexpr long kMseal = 462;
@@ -31,11 +44,11 @@ uint64_t Random() {
   return value;
 }
 
-// Reserves `size` bytes of address space without access: anywhere, or at a random place of the lower half.
+// Reserves `size` bytes of address space without access: anywhere, or at a random place.
 std::byte* Reserve(uint64_t size, bool random) {
   constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
   for (int attempt = 0; random && attempt < 64; ++attempt) {
-    const uint64_t address = (Random() % (uint64_t{1} << 46)) & ~(kPageSize - 1);
+    const uint64_t address = (kRandomFrom + Random() % kRandomSpan) & ~(kPageSize - 1);
     void* place = mmap(reinterpret_cast<void*>(address), size, PROT_NONE, kFlags | MAP_FIXED_NOREPLACE, -1, 0);
     if (place == reinterpret_cast<void*>(address)) return static_cast<std::byte*>(place);
     if (place != MAP_FAILED) munmap(place, size);  // a kernel that takes the address for a hint
