@@ -21,6 +21,11 @@ class LockTest : public testing::Test {
   const Central& central() const { return memory_segment_.central(); }
   const Cell& cell(uint32_t i) const { return central().bins[i]; }
   const Bucket& home(uint32_t i) const { return memory_segment_.home_at(i); }
+  void CommitAtFifthPause(Transaction& holder) {
+    world_.on_pause = [&] {
+      if (world_.pauses == 5) holder.Commit(0);
+    };
+  }
 
   World world_;
   const MemorySegment memory_{SmallOptions()};
@@ -138,9 +143,7 @@ TEST_F(LockTest, AnOwnerThatMovesAgainIsWaitedFor) {
   Window first_window(*first_.gate);
   Transaction holder(first_.environment, first_window, 0);
   ASSERT_TRUE(holder.Lock(central().lock).ok());
-  world_.on_pause = [&] {
-    if (world_.pauses == 5) holder.Commit(0);
-  };
+  CommitAtFifthPause(holder);
   Window window(*second_.gate);
   Transaction t(second_.environment, window, 1);
   EXPECT_TRUE(t.Lock(central().lock).ok());
@@ -151,9 +154,7 @@ TEST_F(LockTest, TheLongestPatienceHasNoEnd) {
   Window first_window(*first_.gate);
   Transaction holder(first_.environment, first_window, 0);
   ASSERT_TRUE(holder.Lock(central().lock).ok());
-  world_.on_pause = [&] {
-    if (world_.pauses == 5) holder.Commit(0);
-  };
+  CommitAtFifthPause(holder);
   second_.environment.lock_timeout = Nanoseconds::max();
   Window window(*second_.gate);
   Transaction t(second_.environment, window, 1);
