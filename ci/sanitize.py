@@ -7,11 +7,15 @@ Example: ci/sanitize thread
 
 import argparse
 import fnmatch
+import itertools
 import os
 import shlex
 import shutil
+import signal
+import struct
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +23,7 @@ import summarize
 
 ROOT = Path(__file__).resolve().parent.parent
 PRESETS = {("address", "gcc"): "asan", ("address", "clang"): "asan-clang", ("thread", "gcc"): "tsan",
-           ("thread", "clang"): "tsan-clang"}
+           ("thread", "clang"): "tsan-clang", ("windows", "gcc"): "watched"}
 PROGRAMS = ("store_tests", "faults_tests", "sim_tests", "pkeys_tests", "bench_tests", "crash_tests", "isolation-tests",
             "fuzz_sim_tests", "fuzz_store_tests")
 OPTIONS_OF = {"isolation-tests": ["--sample"]}
@@ -27,7 +31,7 @@ OPTIONS_OF = {"isolation-tests": ["--sample"]}
 # would be the sanitizer's; its own code runs in faults_tests and sim_tests.
 PYTHON_TESTS = ("store", "crashtests")
 CANNOT_RUN = 77
-LIMIT = 3600  # seconds a program may take
+LIMIT, PYTHON_LIMIT = 900, 3600  # seconds that one fixture of a program may take, and the Python tests
 
 # The store has its own handlers for SIGSEGV and the like, and tests that mean to meet them; a report goes to a file, so
 # that none gets lost in the output of a process that nobody reads. Undefined behaviour ends the process, or a test that
@@ -42,6 +46,10 @@ OPTIONS = {
     "thread": {
         "TSAN_OPTIONS": "handle_segv=0:handle_sigbus=0:handle_sigill=0:handle_sigfpe=0:handle_abort=0:"
                         "die_after_fork=0:second_deadlock_stack=1:log_path={reports}",
+    },
+    "windows": {  # no sanitizer, but a build that reports in the same way (store/watch/)
+        "LIGHTNING_WINDOW_REPORTS": "{reports}",
+        "LIGHTNING_WINDOW_COUNTS": "{counts}",
     },
 }
 
@@ -82,7 +90,7 @@ def read_exclusions(text):
             continue
         words = line.split(None, 3)
         if len(words) < 4 or words[0] not in OPTIONS:
-            raise ValueError(f"ci/sanitize-exceptions.txt:{number}: address|thread PROGRAM PATTERN REASON")
+            raise ValueError(f"ci/sanitize-exceptions.txt:{number}: {'|'.join(OPTIONS)} PROGRAM PATTERN REASON")
         found.append(Exclusion(*words))
     return found
 
@@ -126,79 +134,100 @@ class Lane:
         self.sanitizer, self.compiler, self.results, self.filter = sanitizer, compiler, results, test_filter
         self.preset = PRESETS[sanitizer, compiler]
         self.bin = ROOT / "build" / self.preset / "bin"
+        self.counts = results / f"{sanitizer}-{compiler}.counts"
         self.exclusions = [its for its in exclusions if its.sanitizer == sanitizer]
-        self.suites = []  # summarize.Suite: what was excluded
 
     def environment(self, suite):
         reports = self.results / f"{suite}.report"
-        own = {name: value.format(reports=reports) for name, value in OPTIONS[self.sanitizer].items()}
+        own = {name: value.format(reports=reports, counts=self.counts) for name, value in OPTIONS[self.sanitizer].items()}
         return dict(os.environ, LIGHTNING_BIN_DIR=str(self.bin), LIGHTNING_BIN=str(self.bin),
                     LIGHTNING_SOURCE_DIR=str(ROOT), LIGHTNING_SANITIZER=self.sanitizer, **own)
 
-    def run(self, name, command, unused=()):
-        suite = f"{self.sanitizer}-{self.compiler}.{name}"
+    def run(self, suite, command, limit):
+        """Runs one command to its end and leaves its files. What it left, read."""
         environment = self.environment(suite)
         shown = [f"{key}={value}" for key, value in environment.items() if os.environ.get(key) != value]
         command = [*fixed_addresses(), *command]
         (self.results / f"{suite}.command").write_text(shlex.join(["env", *shown, *command]) + "\n")
-        print(f"== {suite}", file=sys.stderr, flush=True)
         with (self.results / f"{suite}.log").open("w") as log:
+            process = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=log,
+                                       stderr=subprocess.STDOUT, start_new_session=True)
             try:
-                status = subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=log,
-                                        stderr=subprocess.STDOUT, timeout=LIMIT, check=False).returncode
+                status = process.wait(limit)
             except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)  # with what it started
+                process.wait()
                 status = 124
         (self.results / f"{suite}.exit").write_text(f"{status if status >= 0 else 128 - status}\n")
-        self.suites.append(self.read(suite, unused))
+        return self.read(suite)
 
-    def read(self, suite, unused):
+    def read(self, suite):
         read = summarize.read_suite(self.results, suite)
         for file in sorted(self.results.glob(f"{suite}.report.*")):
             finding = finding_of(file.read_text(errors="replace"))
             if finding:
                 read.fail("(a report)", f"{finding} {file}")
-        for exclusion in unused:
-            read.fail("(ci/sanitize-exceptions.txt)", f"{exclusion.pattern} excludes nothing")
         return read
 
+    def fixture(self, suite, program, tests):
+        """The tests of one fixture, in a process of their own: one that hangs or dies takes no other fixture with it."""
+        name = f"{suite}.{tests[0].rsplit('.', 1)[0].replace('/', '-')}"
+        chosen = ":".join(test.replace("-", "?") for test in tests)  # from a dash on a filter lists what is left out
+        return self.run(name, [*program, f"--gtest_filter={chosen}",
+                               f"--gtest_output=xml:{self.results}/{name}.xml"], LIMIT)
+
     def program(self, name):
-        program, more = self.bin / name, OPTIONS_OF.get(name, [])
-        if not program.is_file():
-            self.suites.append(summarize.Suite(f"{self.sanitizer}-{self.compiler}.{name}"))
-            self.suites[-1].fail("(outside any test)", f"{program} is not there: it was not built")
-            return
-        listed = subprocess.run([*fixed_addresses(), str(program), *more, "--gtest_list_tests", f"--gtest_filter={self.filter}"],
+        suite = summarize.Suite(f"{self.sanitizer}-{self.compiler}.{name}")
+        program = [str(self.bin / name), *OPTIONS_OF.get(name, [])]
+        if not (self.bin / name).is_file():
+            suite.fail("(outside any test)", f"{program[0]} is not there: it was not built")
+            return suite
+        listed = subprocess.run([*fixed_addresses(), *program, "--gtest_list_tests", f"--gtest_filter={self.filter}"],
                                 cwd=ROOT, env=self.environment(f"{name}.list"), capture_output=True, text=True, check=False)
         names, excluded, unused = split(parse_list(listed.stdout), [e for e in self.exclusions if e.program == name])
-        if not names and not excluded and listed.returncode == 0 and self.filter != "*":
-            return
-        suite = f"{self.sanitizer}-{self.compiler}.{name}"
-        without = ":".join(e.pattern for e in self.exclusions if e.program == name)
-        chosen = self.filter + (f"{':' if '-' in self.filter else '-'}{without}" if without else "")
-        if names or listed.returncode:
-            self.run(name, [str(program), *more, f"--gtest_filter={chosen}", f"--gtest_output=xml:{self.results}/{suite}.xml"],
-                     unused if self.filter == "*" else ())
-        else:
-            self.suites.append(summarize.Suite(suite))
-        self.suites[-1].cases += [summarize.Case(test, "skipped", reason) for test, reason in excluded]
+        if listed.returncode:
+            suite.fail("(outside any test)", f"--gtest_list_tests: {summarize.meaning(listed.returncode)}")
+        suite.command = shlex.join([*program, "--gtest_filter=*"])
+        fixtures = [list(tests) for _, tests in itertools.groupby(names, lambda test: test.rsplit(".", 1)[0])]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            runs = [pool.submit(self.fixture, suite.name, program, tests) for tests in fixtures]
+            for done, run in enumerate(as_completed(runs), 1):
+                read = run.result()
+                suite.cases += read.cases
+                counted = ", ".join(f"{read.count(its)} {its}" for its in ("passed", "failed", "skipped") if read.count(its))
+                print(f"[{done}/{len(runs)}] {read.name}: {counted}", file=sys.stderr, flush=True)
+                suite.command = read.command if read.count("failed") else suite.command
+        suite.cases += [summarize.Case(test, "skipped", reason) for test, reason in excluded]
+        if self.filter == "*":
+            for exclusion in unused:
+                suite.fail("(ci/sanitize-exceptions.txt)", f"{exclusion.pattern} excludes nothing")
+        return suite
 
     def python(self):
         files = sorted(str(path.relative_to(ROOT)) for folder in PYTHON_TESTS
                        for path in (*(ROOT / folder).rglob("test_*.py"), *(ROOT / folder).rglob("*_test.py")))
         files, excluded, unused = split(files, [e for e in self.exclusions if e.program == "pytest"])
         suite = f"{self.sanitizer}-{self.compiler}.pytest"
-        if files:
-            self.run("pytest", ["/usr/bin/python3", "-m", "pytest", "-p", "no:cacheprovider", "-ra", "--tb=short",
-                                f"--junitxml={self.results}/{suite}.xml", *files], unused)
-        else:
-            self.suites.append(summarize.Suite(suite))
-        self.suites[-1].cases += [summarize.Case(file, "skipped", reason) for file, reason in excluded]
+        print(f"== {suite}: {len(files)} files", file=sys.stderr, flush=True)
+        read = self.run(suite, ["/usr/bin/python3", "-m", "pytest", "-p", "no:cacheprovider", "-ra", "--tb=short",
+                                f"--junitxml={self.results}/{suite}.xml", *files], PYTHON_LIMIT) if files else summarize.Suite(suite)
+        for exclusion in unused:
+            read.fail("(ci/sanitize-exceptions.txt)", f"{exclusion.pattern} excludes nothing")
+        read.cases += [summarize.Case(file, "skipped", reason) for file, reason in excluded]
+        return read
+
+    def watched(self):
+        """What was watched, by name; empty where this lane counts nothing."""
+        if self.sanitizer != "windows":
+            return {}
+        words = self.counts.read_bytes() if self.counts.exists() else bytes(24)
+        return dict(zip(("windows", "watched", "instructions"), struct.unpack("<3Q", words)))
 
 
 def lanes_of(options):
-    sanitizers = ("address", "thread") if options.sanitizer == "all" else (options.sanitizer,)
+    sanitizers = OPTIONS if options.sanitizer == "all" else (options.sanitizer,)
     compilers = [options.compiler] if options.compiler else ["gcc", "clang"] if options.sanitizer == "all" else ["gcc"]
-    return [(sanitizer, compiler) for sanitizer in sanitizers for compiler in compilers]
+    return [(sanitizer, compiler) for sanitizer in sanitizers for compiler in compilers if (sanitizer, compiler) in PRESETS]
 
 
 def build(lane, results):
@@ -223,7 +252,7 @@ def parse(argv):
         print(__doc__)
         sys.exit(0)
     parser = argparse.ArgumentParser(prog="ci/sanitize", add_help=False, allow_abbrev=False)
-    parser.add_argument("sanitizer", nargs="?", choices=("address", "thread", "all"), default="address")
+    parser.add_argument("sanitizer", nargs="?", choices=(*OPTIONS, "all"), default="address")
     parser.add_argument("--compiler", choices=("gcc", "clang"))
     parser.add_argument("--filter", default="*")
     parser.add_argument("--json", type=Path)
@@ -237,6 +266,8 @@ def main(argv):
     exclusions = read_exclusions((ROOT / "ci/sanitize-exceptions.txt").read_text())
     results = ROOT / "build" / "sanitize"
     lanes = [Lane(*lane, results, exclusions, options.filter) for lane in lanes_of(options)]
+    if not lanes:
+        raise ValueError("windows are watched in the build by gcc alone")
     if options.list:
         for lane in lanes:
             print(f"{lane.sanitizer}, {lane.compiler}: preset {lane.preset}: {' '.join(PROGRAMS)} pytest, "
@@ -244,18 +275,22 @@ def main(argv):
         return 0
     shutil.rmtree(results, ignore_errors=True)
     results.mkdir(parents=True)
-    suites = []
+    suites, watched = [], {}
     for lane in lanes:
         unbuilt = build(lane, results)
         if unbuilt:
             suites.append(unbuilt)
             continue
-        for program in PROGRAMS:
-            lane.program(program)
+        suites += [suite for suite in map(lane.program, PROGRAMS) if suite.cases]
         if options.filter == "*":
-            lane.python()
-        suites += lane.suites
-    return summarize.finish(suites, results, options.json and options.caller / options.json)
+            suites.append(lane.python())
+        for name, count in lane.watched().items():
+            watched[name] = watched.get(name, 0) + count
+    if watched:
+        print("{windows} windows opened, {watched} of them watched, {instructions} instructions inside".format(**watched))
+        if not watched["instructions"]:
+            suites[-1].fail("(what was watched)", "nothing")
+    return summarize.finish(suites, results, options.json and options.caller / options.json, more=watched)
 
 
 if __name__ == "__main__":

@@ -42,15 +42,14 @@ def fake_lane(tmp_path, exit_status=0):
 def test_a_program_that_is_not_there_is_a_failure(tmp_path, monkeypatch):
     monkeypatch.setattr(sanitize, "ROOT", tmp_path)
     lane = sanitize.Lane("address", "gcc", tmp_path, [], "*")
-    lane.program("store_tests")
-    assert [suite.count("failed") for suite in lane.suites] == [1]
+    assert lane.program("store_tests").count("failed") == 1
 
 
 def test_a_report_of_any_process_is_a_failure_though_every_test_passed(tmp_path):
     lane, suite = fake_lane(tmp_path)
-    assert lane.read(suite, ()).count("failed") == 0
+    assert lane.read(suite).count("failed") == 0
     (tmp_path / f"{suite}.report.123").write_text("==123==ERROR: AddressSanitizer: heap-use-after-free\n")
-    read = lane.read(suite, ())
+    read = lane.read(suite)
     assert (read.count("passed"), read.count("failed")) == (1, 1)
     assert "heap-use-after-free" in read.cases[-1].detail
 
@@ -66,9 +65,38 @@ def test_what_a_sanitizer_says_of_its_own_limits_is_no_finding_and_all_else_is_o
     assert sanitize.finding_of("==7==LeakSanitizer has encountered a fatal error.") is None
 
 
-def test_an_exclusion_that_excludes_nothing_is_a_failure(tmp_path):
-    lane, suite = fake_lane(tmp_path)
-    assert lane.read(suite, [sanitize.Exclusion("address", "store_tests", "Z.*", "why")]).count("failed") == 1
+PROGRAM = """#!/bin/sh
+case "$*" in
+  *--gtest_list_tests*) printf 'A.\n  x\n  y\nB.\n  hangs\n'; exit ;;
+  *B.hangs*) echo '[ RUN      ] B.hangs'; exec sleep 60 ;;
+esac
+for word; do case $word in --gtest_output=xml:*) file=${word#*xml:} ;; esac; done
+echo '<testsuites><testcase classname="A" name="x"/><testcase classname="A" name="y"/></testsuites>' >"$file"
+"""
+
+
+def lane_of_a_program(tmp_path, monkeypatch, exclusions):
+    monkeypatch.setattr(sanitize, "ROOT", tmp_path)
+    monkeypatch.setattr(sanitize, "LIMIT", 0.5)
+    lane = sanitize.Lane("address", "gcc", tmp_path, [sanitize.Exclusion("address", "p", its, "why") for its in exclusions],
+                         "*")
+    lane.bin.mkdir(parents=True)
+    (lane.bin / "p").write_text(PROGRAM)
+    (lane.bin / "p").chmod(0o755)
+    return lane
+
+
+def test_a_test_that_hangs_is_named_and_takes_no_other_fixture_with_it(tmp_path, monkeypatch):
+    suite = lane_of_a_program(tmp_path, monkeypatch, []).program("p")
+    assert [(case.name, case.outcome) for case in sorted(suite.cases, key=lambda its: its.name)] == [
+        ("A.x", "passed"), ("A.y", "passed"), ("B.hangs", "failed")]
+    assert summarize.again(suite).endswith("'--gtest_filter=B.hangs'")
+
+
+def test_an_exclusion_that_excludes_nothing_is_a_failure(tmp_path, monkeypatch):
+    suite = lane_of_a_program(tmp_path, monkeypatch, ["B.*", "Z.*"]).program("p")
+    assert [case.detail for case in suite.cases if case.outcome == "failed"] == ["Z.* excludes nothing"]
+    assert suite.count("passed") == 2 and suite.count("skipped") == 1
 
 
 def test_the_closing_lines_repeat_what_failed(tmp_path, capsys):
@@ -88,6 +116,6 @@ def test_a_run_of_nothing_fails(tmp_path, capsys):
 
 def test_every_combination_has_a_preset():
     presets = {its["name"]: its for its in json.loads((sanitize.ROOT / "CMakePresets.json").read_text())["configurePresets"]}
-    for sanitizer, compiler in [lane for what in ("address", "thread", "all") for lane in
+    for sanitizer, compiler in [lane for what in ("address", "thread", "windows", "all") for lane in
                                 sanitize.lanes_of(sanitize.parse([what]))]:
         assert sanitize.PRESETS[sanitizer, compiler] in presets

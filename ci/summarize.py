@@ -198,7 +198,7 @@ def keep(suites, results, folder, command):
     kept.describe(ROOT, folder, command, dict.fromkeys([*kept.PROGRAMS, "lightning-store", *failed]), built)
 
 
-def finish(suites, results, file=None, isolation=None, keep_in=None):
+def finish(suites, results, file=None, isolation=None, keep_in=None, more=None):
     """Prints and writes the whole, the commands that repeat failures right above the totals. The exit status."""
     totals = {outcome: sum(suite.count(outcome) for suite in suites) for outcome in ("passed", "failed", "skipped")}
     report(suites, totals)
@@ -206,6 +206,7 @@ def finish(suites, results, file=None, isolation=None, keep_in=None):
     if file:
         file.write_text(json.dumps({
             **totals,
+            **(more or {}),
             **({"isolation": isolation} if isolation else {}),
             "suites": [{"name": s.name, **{outcome: s.count(outcome) for outcome in totals}} for s in suites],
             "failures": [{"suite": s.name, "test": c.name, "message": c.detail, "again": again(s)}

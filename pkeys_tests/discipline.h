@@ -1,8 +1,6 @@
-// The rule for windows, watched: while one is open there is no system call but the gate's own, no call of the vDSO, no
-// allocation, no throw, and no call through a pointer. The code is the one that ships: this thread single-steps itself
-// by the processor's trap flag, and each instruction is looked at before it runs.
-//
-// Jumps through a pointer are not counted: the linkage table's, and those of switches.
+// The rule for windows, watched (store/watch/deeds.h says what may not be). The code is the one that ships: this thread
+// single-steps itself by the processor's trap flag, and each instruction is looked at before it runs. ci/sanitize
+// windows watches the whole test suite, in a build of its own.
 #pragma once
 
 #include <cstdint>

@@ -267,11 +267,12 @@ class StrayRound {
         fmt::format("a store ({}) to {:#x}, {} through the {} of client {}, landed",
                     kStrayTargetNames[static_cast<uint32_t>(its.target)], its.address,
                     WordName(file_->segment(), its.offset), its.through_view ? "view" : "control mapping", its.client);
-    if (its.closed) return text + " while no client of the process was in an operation";
+    if (its.closed) text += " while no client of the process was in an operation";
     for (uint32_t i = 0; i < setup_.workers; ++i) {
       const auto& lane = its.lanes[i];
-      text += fmt::format("; client {} {} {} of key {}, its operation {}", i, lane.activity % 2 != 0 ? "in" : "after",
-                          OperationName(lane.operation), lane.key, (lane.activity + 1) / 2);
+      text += fmt::format("; client {} {} {} of key {}, its operation {}, its last window {} {}", i,
+                          lane.activity % 2 != 0 ? "in" : "after", OperationName(lane.operation), lane.key,
+                          (lane.activity + 1) / 2, (lane.windows + 1) / 2, lane.windows % 2 != 0 ? "open" : "closed");
     }
     return text;
   }

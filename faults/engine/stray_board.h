@@ -51,6 +51,7 @@ struct StrayLanding {
   uint64_t address, offset;
   struct {
     uint64_t activity;  // when the store had been fired
+    uint64_t windows;   // odd: its last window was open
     StrayOperation operation;
     uint32_t key;
   } lanes[kMostWorkers];

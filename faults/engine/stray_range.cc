@@ -321,7 +321,8 @@ class Range {
         landing->offset = static_cast<uint64_t>(at - begin);
         for (uint32_t lane = 0; lane < setup_.workers; ++lane) {
           const StrayLane& its = board_.lanes[lane];
-          landing->lanes[lane] = {its.activity.load(), its.operation.load(), its.key.load()};
+          const uint64_t windows = ClientCore::Of(aims_[lane].client)->gate().windows().load();
+          landing->lanes[lane] = {its.activity.load(), windows, its.operation.load(), its.key.load()};
         }
         return true;
       }

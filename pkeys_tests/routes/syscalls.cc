@@ -61,6 +61,10 @@ void Readv(Arena& arena, std::byte* at) {
 }
 void Preadv(Arena& arena, std::byte* at) {
   const iovec to{at, 64};
+  Call(arena, SYS_preadv, Source().get(), &to, 1, 0, 0);
+}
+void Preadv2(Arena& arena, std::byte* at) {
+  const iovec to{at, 64};
   Call(arena, SYS_preadv2, Source().get(), &to, 1, 0, 0, 0);
 }
 void ReadDirect(Arena& arena, std::byte* at) {
@@ -188,7 +192,8 @@ constexpr Act kSyscalls[] = {
     {"pread", kR, Pread, 64, 8, EFAULT},
     {"read_from_pipe", kR, ReadPipe, 32, 8, EFAULT},
     {"readv", kR, Readv, 64, 8, EFAULT},
-    {"preadv2", kR, Preadv, 64, 8, EFAULT},
+    {"preadv", kR, Preadv, 64, 8, EFAULT},
+    {"preadv2", kR, Preadv2, 64, 8, EFAULT},
     {"read_o_direct", kR, ReadDirect, 4096, 4096, EFAULT},
     {"recv", kR, Recv, 16, 8, EFAULT},
     {"recvmsg", kR, Recvmsg, 16, 8, EFAULT},

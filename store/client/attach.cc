@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <cstring>
 
 #include "store/client/cleanup.h"
 #include "store/client/core.h"
@@ -78,7 +77,7 @@ bool ClientCore::TryClaim(SlotIndex index, Status* status) {
   window.Store(slot.attach_time, now);
   // Pins and recency are hints of whoever had the slot before.
   const Geometry& g = env_.segment.geometry();
-  memset(window.Payload(g.ClientPageOffset(index), g.client_page_stride), 0, g.client_page_stride);
+  window.Clear(g.ClientPageOffset(index), g.client_page_stride);
   LIGHTNING_ASSERT(window.CompareExchange(slot.state, SlotState{SlotLife::kAttaching, generation}.Encode(),
                                           SlotState{SlotLife::kActive, generation}.Encode()));
   env_.self = index;

@@ -23,16 +23,15 @@ constexpr uint64_t kWideGuard = uint64_t{1} << 30;  // mode hidden: an overrun h
 
 // Where random places are: in the lower half of a process's addresses; under the thread sanitizer, where its shadow has
 // room for a program's mappings.
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define __SANITIZE_THREAD__ 1
-#endif
-#endif
 #if defined(__SANITIZE_THREAD__)
-constexpr uint64_t kRandomFrom = 0x7E80'0000'0000, kRandomSpan = uint64_t{1} << 40;
+constexpr bool kThreadSanitizer = true;
+#elif defined(__has_feature)
+constexpr bool kThreadSanitizer = __has_feature(thread_sanitizer);
 #else
-constexpr uint64_t kRandomFrom = 0, kRandomSpan = uint64_t{1} << 46;
+constexpr bool kThreadSanitizer = false;
 #endif
+constexpr uint64_t kRandomFrom = kThreadSanitizer ? 0x7E80'0000'0000 : 0;
+constexpr uint64_t kRandomSpan = uint64_t{1} << (kThreadSanitizer ? 40 : 46);
 
 // Newer than some headers: MADV_POPULATE_* of Linux 5.14, mseal of Linux 6.10.
 constexpr int kPopulateRead = 22, kPopulateWrite = 23;
@@ -221,6 +220,7 @@ void Gate::Unexpose(std::span<std::byte> exposed) {
 }
 
 void Gate::Fail(const char* what) {
+  WindowCloses();
   char text[256];
   const int size = snprintf(text, sizeof text, "lightning: %s; the process ends before it can harm the store\n", what);
   if (size > 0) {

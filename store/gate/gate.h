@@ -26,6 +26,7 @@
 #include "lightning/status.h"
 #include "store/gate/pkru.h"
 #include "store/gate/process_key.h"
+#include "store/gate/window_watch.h"
 #include "store/segment/geometry.h"
 
 namespace lightning {
@@ -162,13 +163,16 @@ class Window {
  public:
   explicit Window(Gate& gate) : gate_(gate) { Resume(); }
   ~Window() {
-    if (open_) gate_.Close();
+    if (!open_) return;
+    WindowCloses();
+    gate_.Close();
   }
   Window(const Window&) = delete;
   Window& operator=(const Window&) = delete;
 
   // Closes the window for a system call or a wait; Resume opens it again.
   void Suspend() {
+    WindowCloses();
     gate_.Close();
     open_ = false;
   }
@@ -177,6 +181,7 @@ class Window {
     base_ = gate_.base();
     touches_ = gate_.mode_ == Isolation::kMprotect;
     open_ = true;
+    WindowOpens();
   }
   Gate& gate() { return gate_; }
 
@@ -194,6 +199,14 @@ class Window {
     Touch(offset, size);
     BeforePayload(base_ + offset, size);
     return base_ + offset;
+  }
+  // Zeroes whole words of payload, of which few are not zero and which others may be reading as atomics.
+  void Clear(uint64_t offset, uint64_t size) {
+    auto* word = reinterpret_cast<uint64_t*>(Payload(offset, size));
+    for (const uint64_t* end = word + size / sizeof *word; word != end; ++word) {
+      const std::atomic_ref<uint64_t> atomic(*word);
+      if (atomic.load(std::memory_order_relaxed) != 0) atomic.store(0, std::memory_order_relaxed);
+    }
   }
 
  private:

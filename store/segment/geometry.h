@@ -26,6 +26,8 @@ struct Geometry {
 
   uint64_t SlotOffset(SlotIndex slot) const { return slots + slot * slot_stride; }
   uint64_t ClientPageOffset(SlotIndex slot) const { return client_pages + slot * client_page_stride; }
+
+  bool operator==(const Geometry&) const = default;
 };
 
 constexpr uint64_t RoundUp(uint64_t value, uint64_t unit) { return (value + unit - 1) / unit * unit; }

@@ -3,11 +3,13 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "store/gate/window_watch.h"
 #include "store/segment/segment.h"
 
 namespace lightning {
 
 void Panic(const char* condition, const char* file, int line) {
+  WindowCloses();
   char text[512];
   const int size = snprintf(text, sizeof text,
                             "lightning: the store's state is not sound: %s (%s:%d). Other clients recover what this "

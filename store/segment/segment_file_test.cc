@@ -49,7 +49,7 @@ TEST_F(SegmentFileTest, WhatWasCreatedOpensWithTheSameGeometry) {
   ASSERT_TRUE(opened.ok()) << opened.status().ToString();
   const Result<Geometry> expected = Geometry::Compute(SmallOptions());
   ASSERT_TRUE(expected.ok());
-  EXPECT_EQ(memcmp(&opened->geometry, &*expected, sizeof(Geometry)), 0);
+  EXPECT_TRUE(opened->geometry == *expected);
 }
 
 // A full file system is an error at creation and never a SIGBUS later.

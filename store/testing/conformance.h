@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -77,7 +78,7 @@ class Conformance : public testing::TestWithParam<Mode> {
  private:
   const SegmentName name_;
   std::unique_ptr<MemorySegment> memory_;
-  bool opened_ = false;
+  std::atomic<bool> opened_ = false;  // threads connect too
 };
 
 inline std::string ModeName(const testing::TestParamInfo<Mode>& info) { return info.param.name; }

@@ -184,6 +184,7 @@ Actor::Actor(const MemorySegment& memory, World& world, SlotIndex slot, uint32_t
   environment.self = slot;
   environment.generation = generation;
   environment.lock_timeout = std::chrono::seconds(1);
+  environment.to_clean.reserve(environment.segment.geometry().max_clients);
   Window window(*gate);
   const StateWord& used = environment.segment.central().slots_used;
   if (used.Load() <= slot) LIGHTNING_ASSERT(window.CompareExchange(used, used.Load(), slot + 1));
