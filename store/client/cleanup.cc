@@ -1,6 +1,5 @@
 #include "store/client/cleanup.h"
 
-#include <cstring>
 
 #include "store/index/index.h"
 #include "store/index/retired.h"
@@ -29,8 +28,8 @@ Status AbortOne(Transaction& t, ObjectId id) {
 void DropPins(Window& window, const Segment& segment, SlotIndex slot) {
   const Geometry& g = segment.geometry();
   const uint64_t page = g.ClientPageOffset(slot);
-  memset(window.Payload(page + offsetof(ClientPage, pins), 4 * uint64_t{g.max_pins}), 0, 4 * uint64_t{g.max_pins});
-  memset(window.Payload(page + offsetof(ClientPage, pins_used), 4), 0, 4);
+  window.Clear(page + offsetof(ClientPage, pins), sizeof(ClientPage::pins) * uint64_t{g.max_pins});
+  window.Clear(page + offsetof(ClientPage, pins_used), sizeof(ClientPage::pins_used));
 }
 
 Status GiveBackCaches(Transaction& t) {

@@ -250,4 +250,23 @@ void Gate::CloseTouched() {
   touched_.clear();
 }
 
+void Window::Clear(uint64_t offset, uint64_t size) {
+  constexpr uint64_t kLine = 64;
+  const auto load = [](uint64_t& word) { return std::atomic_ref<uint64_t>(word).load(std::memory_order_relaxed); };
+  const auto clear = [](std::byte* at) {
+    const std::atomic_ref<uint32_t> word(*reinterpret_cast<uint32_t*>(at));
+    if (word.load(std::memory_order_relaxed) != 0) word.store(0, std::memory_order_release);
+  };
+  std::byte* at = Payload(offset, size);
+  std::byte* const end = at + size;
+  for (; at + kLine <= end; at += kLine) {
+    auto* words = reinterpret_cast<uint64_t*>(at);
+    if ((load(words[0]) | load(words[1]) | load(words[2]) | load(words[3]) | load(words[4]) | load(words[5]) |
+         load(words[6]) | load(words[7])) == 0)
+      continue;
+    for (uint64_t i = 0; i < kLine; i += sizeof(uint32_t)) clear(at + i);
+  }
+  for (; at < end; at += sizeof(uint32_t)) clear(at);
+}
+
 }  // namespace lightning

@@ -200,14 +200,9 @@ class Window {
     BeforePayload(base_ + offset, size);
     return base_ + offset;
   }
-  // Zeroes whole words of payload, of which few are not zero and which others may be reading as atomics.
-  void Clear(uint64_t offset, uint64_t size) {
-    auto* word = reinterpret_cast<uint64_t*>(Payload(offset, size));
-    for (const uint64_t* end = word + size / sizeof *word; word != end; ++word) {
-      const std::atomic_ref<uint64_t> atomic(*word);
-      if (atomic.load(std::memory_order_relaxed) != 0) atomic.store(0, std::memory_order_relaxed);
-    }
-  }
+  // Zeroes payload of whole 4-byte words, of which few are not zero and which others may be reading as atomics.
+  // REQUIRES: from a cache line's begin on, or within one.
+  void Clear(uint64_t offset, uint64_t size);
 
  private:
   friend class Transaction;
