@@ -1,6 +1,5 @@
 #include "store/client/cleanup.h"
 
-
 #include "store/index/index.h"
 #include "store/index/retired.h"
 
