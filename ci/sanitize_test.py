@@ -99,6 +99,14 @@ def test_an_exclusion_that_excludes_nothing_is_a_failure(tmp_path, monkeypatch):
     assert suite.count("passed") == 2 and suite.count("skipped") == 1
 
 
+def test_what_was_watched_is_counted_and_nothing_is_zero(tmp_path):
+    lane = sanitize.Lane("windows", "gcc", tmp_path, [], "*")
+    assert lane.watched() == {"windows": 0, "watched": 0, "instructions": 0}
+    lane.counts.write_bytes(b"".join(number.to_bytes(8, "little") for number in (7, 3, 2000)))
+    assert lane.watched() == {"windows": 7, "watched": 3, "instructions": 2000}
+    assert sanitize.Lane("address", "gcc", tmp_path, [], "*").watched() == {}
+
+
 def test_the_closing_lines_repeat_what_failed(tmp_path, capsys):
     suite = summarize.Suite("store_tests", "bin/store_tests --gtest_output=xml:x.xml")
     suite.cases = [summarize.Case("A.x", "passed"), summarize.Case("A.y", "failed", "lost")]

@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "store/watch/deeds.h"
+#include "store/watch/trap_flag.h"
 
 namespace lightning::pkeys {
 namespace {
@@ -49,9 +50,6 @@ void OnTrap(int, siginfo_t*, void* context) {
   }
   errno = saved;
 }
-
-void SetTrapFlag() { asm volatile("pushfq\n\torq $0x100, (%%rsp)\n\tpopfq" ::: "memory", "cc"); }
-void ClearTrapFlag() { asm volatile("pushfq\n\tandq $~0x100, (%%rsp)\n\tpopfq" ::: "memory", "cc"); }
 
 }  // namespace
 

@@ -201,7 +201,7 @@ class Window {
     return base_ + offset;
   }
   // Zeroes payload of whole 4-byte words, of which few are not zero and which others may be reading as atomics.
-  // REQUIRES: from a cache line's begin on, or within one.
+  // REQUIRES: `offset` is a multiple of 8, or of 4 where `size` is below 64.
   void Clear(uint64_t offset, uint64_t size);
 
  private:

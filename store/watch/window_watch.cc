@@ -24,6 +24,7 @@
 
 #include "store/gate/process_key.h"
 #include "store/watch/deeds.h"
+#include "store/watch/trap_flag.h"
 
 namespace lightning {
 namespace {
@@ -149,7 +150,6 @@ void Start() {
 
 }  // namespace
 
-// Both leave the red zone of whoever they are compiled into alone.
 void WindowOpens() {
   static pthread_once_t once = PTHREAD_ONCE_INIT;
   pthread_once(&once, Start);
@@ -159,16 +159,12 @@ void WindowOpens() {
   if (depth == 0 && before >= kFirstWindows && before % kThenOneIn != 0) return;
   watch->counts->watched.fetch_add(1, std::memory_order_relaxed);
   steps = 0;
-  if (++depth == 1)
-    asm volatile("leaq -128(%%rsp), %%rsp\n\tpushfq\n\torq $0x100, (%%rsp)\n\tpopfq\n\tleaq 128(%%rsp), %%rsp" ::
-                     : "memory", "cc");
+  if (++depth == 1) SetTrapFlag();
 }
 
 void WindowCloses() {
   if (depth == 0) return;
-  if (--depth == 0)
-    asm volatile("leaq -128(%%rsp), %%rsp\n\tpushfq\n\tandq $~0x100, (%%rsp)\n\tpopfq\n\tleaq 128(%%rsp), %%rsp" ::
-                     : "memory", "cc");
+  if (--depth == 0) ClearTrapFlag();
 }
 
 }  // namespace lightning
