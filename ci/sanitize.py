@@ -31,7 +31,8 @@ OPTIONS_OF = {"isolation-tests": ["--sample"]}
 # would be the sanitizer's; its own code runs in faults_tests and sim_tests.
 PYTHON_TESTS = ("store", "crashtests")
 CANNOT_RUN = 77
-LIMIT, PYTHON_LIMIT = 900, 3600  # seconds that one fixture of a program may take, and the Python tests
+# Seconds that one fixture of a program may take, the Python tests, and all in the emulated machine.
+LIMIT, PYTHON_LIMIT, KEYS_LIMIT = 900, 3600, 3600
 
 # The store has its own handlers for SIGSEGV and the like, and tests that mean to meet them; a report goes to a file, so
 # that none gets lost in the output of a process that nobody reads. Undefined behaviour ends the process, or a test that
@@ -136,6 +137,7 @@ class Lane:
         self.bin = ROOT / "build" / self.preset / "bin"
         self.counts = results / f"{sanitizer}-{compiler}.counts"
         self.exclusions = [its for its in exclusions if its.sanitizer == sanitizer]
+        self.skipped_for_keys = {}  # the tests, by program
 
     def environment(self, suite):
         reports = self.results / f"{suite}.report"
@@ -163,11 +165,13 @@ class Lane:
 
     def read(self, suite):
         read = summarize.read_suite(self.results, suite)
-        for file in sorted(self.results.glob(f"{suite}.report.*")):
-            finding = finding_of(file.read_text(errors="replace"))
-            if finding:
-                read.fail("(a report)", f"{finding} {file}")
+        for file, finding in self.findings(suite):
+            read.fail("(a report)", f"{finding} {file}")
         return read
+
+    def findings(self, suite):
+        found = [(file, finding_of(file.read_text(errors="replace"))) for file in sorted(self.results.glob(f"{suite}.report.*"))]
+        return [(file, finding) for file, finding in found if finding]
 
     def fixture(self, suite, program, tests):
         """The tests of one fixture, in a process of their own: one that hangs or dies takes no other fixture with it."""
@@ -197,6 +201,9 @@ class Lane:
                 counted = ", ".join(f"{read.count(its)} {its}" for its in ("passed", "failed", "skipped") if read.count(its))
                 print(f"[{done}/{len(runs)}] {read.name}: {counted}", file=sys.stderr, flush=True)
                 suite.command = read.command if read.count("failed") else suite.command
+        for_keys = [its.name for its in suite.cases if its.outcome == "skipped" and summarize.FOR_KEYS.search(its.detail)]
+        if for_keys:
+            self.skipped_for_keys[name] = for_keys
         suite.cases += [summarize.Case(test, "skipped", reason) for test, reason in excluded]
         if self.filter == "*":
             for exclusion in unused:
@@ -215,6 +222,29 @@ class Lane:
             read.fail("(ci/sanitize-exceptions.txt)", f"{exclusion.pattern} excludes nothing")
         read.cases += [summarize.Case(file, "skipped", reason) for file, reason in excluded]
         return read
+
+    def keys(self, natives):
+        """What was skipped for want of keys, in the emulated machine: a suite a program. A sanitizer would look no further
+        there than in the other modes, but in this mode other code opens and closes the windows."""
+        if self.sanitizer != "windows" or not self.skipped_for_keys:
+            return []
+        plan = self.results / f"{self.sanitizer}-{self.compiler}.plan"
+        plan.write_text("".join(f"{program} {':'.join(tests)}\n" for program, tests in self.skipped_for_keys.items()))
+        print(f"== {summarize.LANE}: {', '.join(self.skipped_for_keys)}", file=sys.stderr, flush=True)
+        subprocess.run(["ci/keys-lane", "--results", str(self.results), "--plan", str(plan)], cwd=ROOT,
+                       env=dict(self.environment(summarize.LANE), LIGHTNING_TEST_TIMEOUT=str(KEYS_LIMIT)),
+                       stdin=subprocess.DEVNULL, check=False)
+        unable = self.results / f"{summarize.LANE}.skipped"
+        if unable.exists():
+            return [summarize.Suite(summarize.LANE, cases=[summarize.Case("the whole lane", "skipped", unable.read_text().strip())])]
+        suites = [self.read(f"{summarize.LANE}.{program}") for program in self.skipped_for_keys]
+        for suite, program in zip(suites, self.skipped_for_keys):
+            for native in natives:
+                if native.name == f"{self.sanitizer}-{self.compiler}.{program}":
+                    native.count_in(suite)
+        for file, finding in self.findings(summarize.LANE):
+            suites[-1].fail("(a report)", f"{finding} {file}")
+        return suites
 
     def watched(self):
         """What was watched, by name; empty where this lane counts nothing."""
@@ -282,6 +312,7 @@ def main(argv):
             suites.append(unbuilt)
             continue
         suites += [suite for suite in map(lane.program, PROGRAMS) if suite.cases]
+        suites += lane.keys(suites)
         if options.filter == "*":
             suites.append(lane.python())
         for name, count in lane.watched().items():

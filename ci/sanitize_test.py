@@ -99,6 +99,29 @@ def test_an_exclusion_that_excludes_nothing_is_a_failure(tmp_path, monkeypatch):
     assert suite.count("passed") == 2 and suite.count("skipped") == 1
 
 
+KEYS_LANE = """#!/bin/sh
+cp "$4" plan # what is to run
+cd "$2" && echo 0 >keys-lane.p.exit
+echo '<testsuites><testcase classname="A" name="y/keys"/></testsuites>' >keys-lane.p.xml
+echo 'ERROR: inside a window: a system call' >"$LIGHTNING_WINDOW_REPORTS.7"
+"""
+
+
+def test_what_was_skipped_for_want_of_keys_is_watched_in_the_emulated_machine_and_counted_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(sanitize, "ROOT", tmp_path)
+    (tmp_path / "ci").mkdir()
+    (tmp_path / "ci/keys-lane").write_text(KEYS_LANE)
+    (tmp_path / "ci/keys-lane").chmod(0o755)
+    lane = sanitize.Lane("windows", "gcc", tmp_path, [], "*")
+    lane.skipped_for_keys = {"p": ["A.y/keys"]}
+    native = summarize.Suite("windows-gcc.p", cases=[summarize.Case("A.y/keys", "skipped", "no keys")])
+    suite, = lane.keys([native])
+    assert (tmp_path / "plan").read_text() == "p A.y/keys\n"
+    assert (suite.count("passed"), suite.count("failed"), native.cases) == (1, 1, [])
+    assert "a system call" in suite.cases[-1].detail
+    assert sanitize.Lane("address", "gcc", tmp_path, [], "*").keys([native]) == []
+
+
 def test_what_was_watched_is_counted_and_nothing_is_zero(tmp_path):
     lane = sanitize.Lane("windows", "gcc", tmp_path, [], "*")
     assert lane.watched() == {"windows": 0, "watched": 0, "instructions": 0}

@@ -51,6 +51,11 @@ class Suite:
     def fail(self, name, detail):
         self.cases.append(Case(name, "failed", detail))
 
+    def count_in(self, lane):
+        """Leaves to a lane what was skipped here and ran there."""
+        ran = {case.name for case in lane.cases}
+        self.cases = [case for case in self.cases if case.outcome != "skipped" or case.name not in ran]
+
 
 def text_of(element):
     """The message of a <failure>, <error> or <skipped>, without the place where a skip stands."""
@@ -134,8 +139,7 @@ def read_all(results):
     for suite in suites:
         native = by_name.get(suite.name[len(LANE) + 1 :]) if suite.name.startswith(LANE + ".") else None
         if native:
-            ran = {case.name for case in suite.cases}
-            native.cases = [case for case in native.cases if case.outcome != "skipped" or case.name not in ran]
+            native.count_in(suite)
     unable = results / f"{LANE}.skipped"
     if unable.exists():
         suites.append(Suite(LANE, cases=[Case("the whole lane", "skipped", unable.read_text().strip())]))

@@ -4,55 +4,72 @@
 #ifdef LIGHTNING_WATCH_WINDOWS
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cstdlib>
-#include <memory>
-#include <vector>
+#include <string>
+#include <utility>
 
 #include "store/gate/gate.h"
+#include "store/gate/process_key.h"
+#include "store/segment/segment.h"
+#include "store/testing/testing.h"
 
 namespace lightning {
 namespace {
 
-// Ends the process: with status 0 where nothing was reported.
-template <typename Deed>
-[[noreturn]] void InAWindow(bool inside, Deed deed) {
-  unsetenv("LIGHTNING_WINDOW_REPORTS");  // so a report ends it too
-  std::vector<std::byte> memory(kPageSize);
-  const auto gate = Gate::OverMemory(memory.data(), memory.size());
-  {
-    Window window(*gate);
-    if (!inside) window.Suspend();
-    deed();
-    if (!inside) window.Resume();
-  }
-  _exit(0);
-}
-
-class WindowWatchTest : public testing::Test {
+class WindowWatchTest : public testing::TestWithParam<Isolation> {
  protected:
-  void SetUp() override { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
+  void SetUp() override {
+    if (GetParam() == Isolation::kKeys && !MachineHasKeys())
+      GTEST_SKIP() << "this machine has no memory protection keys";
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+  }
+
+  // Ends the process: with status 0 where nothing was reported.
+  template <typename Deed>
+  [[noreturn]] static void InAWindow(bool inside, Deed deed) {
+    unsetenv("LIGHTNING_WINDOW_REPORTS");  // so a report ends it too
+    Options options = test::SmallOptions();
+    options.isolation = GetParam();
+    const Geometry geometry = *Geometry::Compute(options);
+    const int fd = memfd_create("window-watch-test", MFD_CLOEXEC);
+    LIGHTNING_ASSERT(ftruncate(fd, static_cast<off_t>(options.size)) == 0);
+    const auto gate = std::move(*Gate::Map(fd, geometry, options));
+    {
+      Window window(*gate);
+      window.Store(Segment(gate->view(), geometry).slot(0).pid, 9);
+      if (!inside) window.Suspend();
+      deed();
+      if (!inside) window.Resume();
+    }
+    _exit(0);
+  }
 };
 
-TEST_F(WindowWatchTest, ASystemCallIsReported) {
+TEST_P(WindowWatchTest, ASystemCallIsReported) {
   const auto deed = [] { static_cast<void>(getppid()); };
   EXPECT_DEATH(InAWindow(true, deed), "inside a window: a system call in getppid");
   EXPECT_EXIT(InAWindow(false, deed), testing::ExitedWithCode(0), "");
 }
 
-TEST_F(WindowWatchTest, AnAllocationIsReported) {
+TEST_P(WindowWatchTest, AnAllocationIsReported) {
   const auto deed = [] { ::operator delete(::operator new(100)); };
   EXPECT_DEATH(InAWindow(true, deed), "inside a window: an allocation");
   EXPECT_EXIT(InAWindow(false, deed), testing::ExitedWithCode(0), "");
 }
 
-TEST_F(WindowWatchTest, ACallThroughAPointerIsReported) {
+TEST_P(WindowWatchTest, ACallThroughAPointerIsReported) {
   static void (*volatile function)() = [] {};
   const auto deed = [] { function(); };
   EXPECT_DEATH(InAWindow(true, deed), "inside a window: a call through a pointer");
   EXPECT_EXIT(InAWindow(false, deed), testing::ExitedWithCode(0), "");
 }
+
+INSTANTIATE_TEST_SUITE_P(Modes, WindowWatchTest,
+                         testing::Values(Isolation::kKeys, Isolation::kMprotect, Isolation::kHidden, Isolation::kNone),
+                         [](const auto& its) { return std::string(IsolationName(its.param)); });
 
 }  // namespace
 }  // namespace lightning
