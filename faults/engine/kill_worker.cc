@@ -37,7 +37,7 @@ class Worker {
     while (true) {
       const Phase phase = board_.phase.load();
       if (phase == Phase::kEnd) break;
-      if (phase == Phase::kPause || lane_.count.load() == kLogRecords) {
+      if (phase == Phase::kPause || LogIsFull()) {
         Park();
         continue;
       }
@@ -56,12 +56,16 @@ class Worker {
     for (const Kept& kept : kept_) Verify(kept);
     kept_.clear();
     AwaitChild(0);
-    if (board_.phase.load() == Phase::kPause) lane_.parked.store(1);
-    while (board_.phase.load() == Phase::kPause ||
-           (board_.phase.load() == Phase::kRun && lane_.count.load() == kLogRecords))
+    // Who waits for room in its log is met here by the pause that makes room.
+    for (Phase phase = board_.phase.load(); phase == Phase::kPause || (phase == Phase::kRun && LogIsFull());
+         phase = board_.phase.load()) {
+      if (phase == Phase::kPause) lane_.parked.store(1);
       usleep(200);
+    }
     lane_.parked.store(0);
   }
+
+  bool LogIsFull() const { return lane_.count.load() == board_.records; }
 
   uint32_t PickKey() {
     if (own_) return OwnKey(number_, static_cast<uint32_t>(random_.Below(kOwnKeys)));
@@ -76,6 +80,7 @@ class Worker {
   // Half of the lanes do YCSB's A, half its F; both with inserts, deletes, batches and creations mixed in. Now and then
   // a child is forked, which goes on beside its parent.
   void One() {
+    if (board_.hangs.load(std::memory_order_relaxed) && number_ == 0) Hang();
     if (child_ > 0) AwaitChild(WNOHANG);
     if (child_ == 0 && random_.Below(kForkEvery) == 0) Fork();
     own_ = random_.Percent(kOwnPercent);
@@ -86,6 +91,10 @@ class Worker {
     if (kind < 61) return CreateAndSeal();
     if (number_ % 2 == 0) return Put(PickKey());
     return ReadModifyWrite();
+  }
+
+  [[gnu::noinline]] void Hang() {
+    while (true) pause();
   }
 
   // The child has everything that the parent has in hand: pinned handles, and every other time an object that is being
@@ -229,7 +238,7 @@ class Worker {
     Intend();
     const uint64_t version = Look(look, key, client_.Get(KillKey(key)));
     if (version == 0) return Put(key);
-    if (lane_.count.load() == kLogRecords) return;
+    if (LogIsFull()) return;
     const WriteId write = NextWrite();
     const uint64_t size = RandomSize();
     const std::byte* value = MakeValue(key, write, size);

@@ -49,7 +49,9 @@ struct KillLane {
 };
 struct KillBoard {
   std::atomic<Phase> phase;
-  std::atomic<bool> lies;  // the first lane writes down looks that it did not have: to see that somebody notices
+  uint64_t records;         // that a lane writes in one round, at most kLogRecords
+  std::atomic<bool> lies;   // the first lane writes down looks that it did not have: to see that somebody notices
+  std::atomic<bool> hangs;  // its first operation never ends
   KillLane lanes[kMostLanes];
 };
 

@@ -8,8 +8,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <fstream>
 
 #include "faults/check/linear_history.h"
 #include "faults/engine/full_directory.h"
@@ -18,21 +20,29 @@
 #include "faults/model/content.h"
 #include "faults/model/random.h"
 #include "faults/report/progress.h"
+#include "faults/report/source_line.h"
 #include "faults/target/segments.h"
 
 namespace lightning::faults {
 namespace {
 
 constexpr uint32_t kKillsInRound = 12;
-constexpr uint64_t kSurvivorPatience = 20'000'000'000;  // ns until a survivor that does not pause counts as hanging
-constexpr uint64_t kRoundsPerFull = 16;                 // rounds between two full directories
-constexpr uint64_t kRecyclePercent = 25;                // of the dead have their pid used again
+constexpr uint64_t kRoundsPerFull = 16;   // rounds between two full directories
+constexpr uint64_t kRecyclePercent = 25;  // of the dead have their pid used again
 // Two processes of one pid that began in the same clock tick (10 ms), with the same code and stack as two forks of one
 // parent have, are the same to the store (docs/fault-model.md): a pid comes back later than that.
 constexpr uint64_t kTickNanoseconds = 20'000'000;
 // Of one key and round; a history of some hundred thousand operations takes about as many states.
 constexpr uint64_t kStatesOfAKey = 50'000'000;
 constexpr const char* kLastPid = "/proc/sys/kernel/ns_last_pid";
+
+// Where it stands, and where its forked children do, for which it may be waiting.
+std::string StacksOf(pid_t process) {
+  std::string text = StackOf(process);
+  std::ifstream children(fmt::format("/proc/{0}/task/{0}/children", process));
+  for (pid_t child = 0; children >> child;) text += fmt::format("; its child {}", StackOf(child));
+  return text;
+}
 
 // A worker, as the run sees it.
 struct Process {
@@ -45,7 +55,7 @@ struct Process {
 class KillsRun {
  public:
   KillsRun(uint64_t seed, Isolation isolation, const KillsSetup& setup, KillsPart* part)
-      : random_(MixSeeds(seed, 5)), part_(part), processes_(setup.processes) {
+      : random_(MixSeeds(seed, 5)), patience_(setup.patience), part_(part), processes_(setup.processes) {
     LIGHTNING_ASSERT(setup.processes > 0 && setup.processes <= kMostLanes);
     options_.size = (20 + setup.processes) * uint64_t{1} << 20;
     options_.max_objects = 2 * (kKillKeys + setup.processes * (kOwnKeys + 1));
@@ -59,6 +69,8 @@ class KillsRun {
     LIGHTNING_ASSERT(board != MAP_FAILED);
     board_ = new (board) KillBoard;
     board_->lies.store(setup.lies);
+    board_->hangs.store(setup.hangs);
+    board_->records = std::min(setup.records, kLogRecords);
     // Children of a worker that was killed become ours: nobody else would wait for their end.
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     const int fd = open(kLastPid, O_WRONLY | O_CLOEXEC);
@@ -241,8 +253,8 @@ class KillsRun {
           const int exit = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
           return fmt::format("a survivor ended with {}: {}", exit, board_->lanes[lane].error);
         }
-        if (MonotonicNanoseconds() - begin > kSurvivorPatience)
-          return fmt::format("survivor {} hangs inside an operation", lane);
+        if (MonotonicNanoseconds() - begin > patience_)
+          return fmt::format("survivor {} hangs: {}", lane, StacksOf(pid));
         usleep(200);
       }
     }
@@ -334,6 +346,7 @@ class KillsRun {
 
   Options options_;
   Random random_;
+  const uint64_t patience_;  // ns
   KillsPart* const part_;
   KillBoard* board_ = nullptr;
   std::unique_ptr<FileSegment> file_;

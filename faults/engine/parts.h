@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -59,7 +60,11 @@ struct KillsPart {
 };
 struct KillsSetup {
   uint32_t processes = 4;  // at a time; at most 64
-  bool lies = false;       // one of them writes down what it did not see: for a test of the judge
+  // One that has begun so many operations waits for the next judgement.
+  uint64_t records = std::numeric_limits<uint64_t>::max();  // as many as there is room for
+  bool lies = false;                   // one of them writes down what it did not see: for a test of the judge
+  bool hangs = false;                  // one of them does not end its first operation: likewise
+  uint64_t patience = 20'000'000'000;  // ns until a survivor that does not pause counts as hanging
 };
 KillsPart RunKillsPart(uint64_t seed, Isolation isolation, const Budget& budget, Findings* findings,
                        const KillsSetup& setup = {});

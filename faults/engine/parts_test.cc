@@ -37,11 +37,27 @@ TEST(PartsTest, Kills) {
   }
 }
 
+TEST(PartsTest, AWorkerWithoutRoomForItsHistoryPausesLikeTheOthers) {
+  Findings findings;
+  const KillsPart part = RunKillsPart(3, Isolation::kNone, Moment(0.5, 24), &findings, {.records = 20});
+  ExpectNone(findings);
+  EXPECT_GE(part.rounds, 2u);
+  EXPECT_GT(part.operations, 0u);
+}
+
 TEST(PartsTest, AWorkerThatLiesInItsHistoryIsCaught) {
   Findings findings;
   RunKillsPart(3, Isolation::kNone, Moment(0, 200), &findings, {.lies = true});
   ASSERT_EQ(findings.size(), 1u);
   EXPECT_NE(findings[0].what.find("key 0: "), std::string::npos) << findings[0].what;
+}
+
+TEST(PartsTest, AWorkerThatHangsIsNamedWithWhereItStands) {
+  Findings findings;
+  RunKillsPart(3, Isolation::kNone, Moment(0, 20), &findings, {.hangs = true, .patience = 500'000'000});
+  ASSERT_EQ(findings.size(), 1u);
+  EXPECT_NE(findings[0].what.find("survivor 0 hangs: "), std::string::npos) << findings[0].what;
+  EXPECT_NE(findings[0].what.find("Hang"), std::string::npos) << findings[0].what;
 }
 
 TEST(PartsTest, ADirectoryThatIsNotFullIsNoTestOfAFullOne) {

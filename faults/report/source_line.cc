@@ -14,6 +14,7 @@ namespace lightning::faults {
 namespace {
 
 constexpr size_t kLongestName = 120;
+constexpr int kMostFrames = 12;
 
 std::string WithoutTemplates(const std::string& name) {
   std::string result;
@@ -138,6 +139,21 @@ int LookAtFrame(Dwfl_Frame* frame, void* argument) {
   return DWARF_CB_ABORT;
 }
 
+struct Stack {
+  Dwfl* dwfl;
+  std::string text;
+  int frames;
+};
+
+int AddFrame(Dwfl_Frame* frame, void* argument) {
+  auto* stack = static_cast<Stack*>(argument);
+  Dwarf_Addr address = 0;
+  bool exact = false;
+  if (!dwfl_frame_pc(frame, &address, &exact)) return DWARF_CB_ABORT;
+  stack->text.append(stack->text.empty() ? "" : " < ").append(PlaceOf(stack->dwfl, exact ? address : address - 1));
+  return ++stack->frames < kMostFrames ? DWARF_CB_OK : DWARF_CB_ABORT;
+}
+
 // With the modules of the process; null when they cannot be told.
 Dwfl* Report(pid_t process) {
   Dwfl* dwfl = dwfl_begin(&kCallbacks);
@@ -181,6 +197,16 @@ std::string CallerIn(pid_t process, const std::string& module) {
     dwfl_getthread_frames(dwfl, process, LookAtFrame, &search);
   dwfl_end(dwfl);
   return search.found;
+}
+
+std::string StackOf(pid_t process) {
+  Dwfl* dwfl = Report(process);
+  if (dwfl == nullptr) return "";
+  Stack stack{dwfl, "", 0};
+  if (dwfl_linux_proc_attach(dwfl, process, /*assume_ptrace_stopped=*/false) == 0)
+    dwfl_getthread_frames(dwfl, process, AddFrame, &stack);
+  dwfl_end(dwfl);
+  return stack.text;
 }
 
 }  // namespace lightning::faults

@@ -38,4 +38,8 @@ std::string SourceLine(pid_t process, uint64_t address);
 // comes from the file `module`; "" when there is none, or when it stands in that file itself.
 std::string CallerIn(pid_t process, const std::string& module);
 
+// Where the first thread of a running process stands, the innermost function first: "a (file:line) < b (file:line)". It
+// is stopped for that long. "" where it cannot be traced.
+std::string StackOf(pid_t process);
+
 }  // namespace lightning::faults
