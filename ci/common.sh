@@ -1,11 +1,15 @@
 # shellcheck shell=bash
 # What the scripts of this folder share. Source it; it goes to the root of the repository.
 SELF=$(realpath "$0") # before the cd: it may be relative
+CALLER=$PWD           # likewise what its arguments name
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 2
 # The distribution's own tools first: setup installs those, and their Python has pytest.
 export PATH=/usr/bin:/bin:/usr/sbin:/sbin:$PATH
 # Without this ccache keeps nothing that was compiled with a precompiled header (its manual, "Precompiled headers").
 export CCACHE_SLOPPINESS=pch_defines,time_macros
+
+# callers FILE: the path of what an argument names, whole.
+callers() { (cd "$CALLER" && realpath -m "$1"); }
 
 say() { printf '== %s\n' "$*" >&2; }
 

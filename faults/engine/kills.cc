@@ -29,6 +29,7 @@ namespace {
 constexpr uint32_t kKillsInRound = 12;
 constexpr uint64_t kRoundsPerFull = 16;   // rounds between two full directories
 constexpr uint64_t kRecyclePercent = 25;  // of the dead have their pid used again
+constexpr uint32_t kRecycleTries = 8;     // on a machine where others start processes too
 // Two processes of one pid that began in the same clock tick (10 ms), with the same code and stack as two forks of one
 // parent have, are the same to the store (docs/fault-model.md): a pid comes back later than that.
 constexpr uint64_t kTickNanoseconds = 20'000'000;
@@ -174,18 +175,31 @@ class KillsRun {
   // Kills it, and starts another in its place; sometimes with its pid.
   std::string Replace(uint32_t lane) {
     const Process dead = processes_[lane];
+    std::string error = Kill(lane);
+    if (!error.empty()) return error;
+    if (last_pid_.get() < 0 || !random_.Percent(kRecyclePercent)) {
+      Spawn(lane);
+      return "";
+    }
+    for (uint32_t tries = 1;; ++tries) {
+      AskForPid(dead);
+      Spawn(lane);
+      part_->recycled_pids += processes_[lane].pid == dead.pid ? 1 : 0;
+      if (processes_[lane].pid == dead.pid || tries == kRecycleTries || last_pid_.get() < 0) return "";
+      // Somebody else was quicker.
+      error = Kill(lane);
+      if (!error.empty()) return error;
+    }
+  }
+
+  std::string Kill(uint32_t lane) {
     const int status = End(lane, SIGKILL);
     if (status >= 0) return EndedByItself(lane, status);
     ++part_->count;
-    const bool recycle = last_pid_.get() >= 0 && random_.Percent(kRecyclePercent);
-    if (recycle) AskForPid(dead);
-    Spawn(lane);
-    part_->recycled_pids += recycle && processes_[lane].pid == dead.pid ? 1 : 0;
     return "";
   }
 
-  // The kernel gives the next process the number after this; unless somebody else is quicker, and then it does not
-  // count. The number has to be free already.
+  // The kernel gives the next process the number after this, which has to be free already.
   void AskForPid(const Process& dead) {
     const uint64_t age = MonotonicNanoseconds() - dead.born;
     if (age < kTickNanoseconds) usleep(static_cast<useconds_t>((kTickNanoseconds - age) / 1000));
