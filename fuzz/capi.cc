@@ -10,6 +10,7 @@
 #include <string>
 #include <utility>
 
+#include "fuzz/capi_child.h"
 #include "fuzz/support.h"
 #include "lightning/c.h"
 
@@ -21,18 +22,19 @@ constexpr size_t kSlots = 3;
 
 class Calls {
  public:
-  Calls(const std::string& name, uint8_t isolation) : name_(name) {
+  Calls(const std::string& name, uint8_t isolation, uint8_t kind) : name_(name), forks_(kind == 0xC4) {
     Expect(lightning_options_init(&options_), {LIGHTNING_OK});
     options_.size = 1 << 20;
-    options_.max_objects = 8;
+    options_.max_objects = kind == 0xC5 ? 20 : 8;  // so many that a bucket can have a chain
     options_.max_clients = 3;
     options_.max_pins = 4;
     options_.event_slots = 4;
     options_.hash_seed = 1;
     options_.lock_timeout_ns = 1'000'000;
-    constexpr std::array<lightning_isolation, 3> kModes = {LIGHTNING_ISOLATION_NONE, LIGHTNING_ISOLATION_MPROTECT,
-                                                           LIGHTNING_ISOLATION_HIDDEN};
-    options_.isolation = kModes[isolation % kModes.size()];
+    // The second is keys where there are any, and mprotect elsewhere.
+    constexpr std::array<lightning_isolation, 4> kModes = {LIGHTNING_ISOLATION_NONE, LIGHTNING_ISOLATION_AUTO,
+                                                           LIGHTNING_ISOLATION_HIDDEN, LIGHTNING_ISOLATION_MPROTECT};
+    options_.isolation = isolation >= 128 && isolation % 3 == 1 ? kModes[3] : kModes[isolation % 3];
     for (size_t i = 0; i < value_.size(); ++i) value_[i] = static_cast<char>('A' + i % 26);
   }
 
@@ -46,6 +48,7 @@ class Calls {
         &Calls::Seal,    &Calls::Abort,     &Calls::Look,   &Calls::Write,       &Calls::Release, &Calls::Replace,
         &Calls::Batch,   &Calls::Contains,  &Calls::List,   &Calls::Evict,       &Calls::Stats,   &Calls::Check,
         &Calls::Recover, &Calls::Subscribe, &Calls::Next,   &Calls::Unsubscribe, &Calls::Options, &Calls::Texts};
+    if (call >= 240 && forks_) return TryInAChild(name_, options_, amount_, which_);
     if (call >= 240) return Audit();
     (this->*kCalls[call % std::size(kCalls)])();
   }
@@ -281,6 +284,7 @@ class Calls {
   }
   void Texts() {
     const int code = amount_ - 20;
+    Require(lightning_breach_name(code) != nullptr, "a breach has no name");
     Require(lightning_code_name(code) != nullptr && lightning_code_message(code) != nullptr, "a code has no text");
     Require(lightning_last_error() != nullptr, "there is no last error");
     Expect(lightning_remove(nullptr), {LIGHTNING_INVALID_ARGUMENT});
@@ -316,6 +320,7 @@ class Calls {
   }
 
   const std::string name_;
+  const bool forks_;
   lightning_options options_{};
   std::array<char, 8192> value_{};
   std::array<lightning_client*, kSlots> clients_{};
@@ -338,8 +343,9 @@ LIGHTNING_FUZZ(capi) {
   static_cast<void>(removed_at_exit);
   ByteStream in(data, size);
   const uint8_t isolation = in.Byte();
-  in.Byte();
-  Calls calls(name, isolation);
+  // Few inputs have children, since one takes as long as many calls.
+  const uint8_t kind = in.Byte();
+  Calls calls(name, isolation, kind);
   lightning_remove(name.c_str());
   uint64_t done = 0;
   for (; in.left() >= kForm.record && done < kForm.most; ++done) calls.One(in);

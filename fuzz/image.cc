@@ -105,11 +105,10 @@ void Read(Client& client, bool sane) {
       if (handle.ok()) sum += Touch(handle->bytes()) + Touch(handle->metadata());
     }
   }
-  for (const std::string_view key : kSomeKeys) {
-    const Result<Handle> handle = client.Get(key);
+  for (const Result<Handle>& handle : client.GetBatch(kSomeKeys)) {
     if (handle.ok()) sum += Touch(handle->bytes()) + Touch(handle->metadata());
-    static_cast<void>(client.Contains(key));
   }
+  for (const std::string_view key : kSomeKeys) static_cast<void>(client.Contains(key));
   asm volatile("" : : "r"(sum));  // all bytes were read, whatever the optimiser thinks of it
 }
 
@@ -213,6 +212,8 @@ void Use(Specimen& specimen, uint8_t choice, bool sane, const char** doing) {
   }
   *doing = "leave";
   client->Close();
+  Require(client->Check().violations.size() == 1 && client->GetBatch(kSomeKeys)[0].code() == Code::kClosed,
+          "a closed client gives answers");
 }
 
 // Whether the records that nobody ever used are as a new segment has them. The check looks at none of them: there may

@@ -30,7 +30,14 @@ CLI = ("create --size 1M", "put answer 42", "get answer --json", "put k v --meta
        "create --size 1M -s other --json", "stat --isolation hidden --json", "stat --isolation mprotect",
        "stat --isolation keys", "stat --isolation none", "reap --once", "reap --once --json",
        "top --count 2 --interval 0.01", "top --count 1 --interval 0.01 --json", "watch --timeout 0.001",
-       "watch --count 1 --timeout 0.001 --json", "evict")
+       "watch --count 1 --timeout 0.001 --json", "evict", "put \u00e9\u20ac\U0001f600 v --json\n\nlist --json",
+       "list --key-hex c3a9e282acf09f9880ff --json",
+       "create --size 1M -s .", "stat -s .", "put k -f .", "get answer -o .",
+       "put --batch " + " ".join(f"{number}=" for number in range(70)))
+
+
+# Keys of `capi`, by first letter and length, that all belong into one bucket: put and deleted, they make a chain and undo it.
+ONE_BUCKET = ((0, 1), (1, 1), (6, 1), (1, 2), (7, 2), (0, 3), (7, 3), (2, 4), (5, 4), (0, 5), (7, 5), (1, 6))
 
 
 def produce(name, folder, seed):
@@ -58,6 +65,13 @@ def produce(name, folder, seed):
     elif name == "cli":
         setup = "create --size 1M\n\nput answer 42\n\n".replace(" ", "\n")
         write(folder, [(setup + command.replace(" ", "\n") + "\n").encode() for command in CLI])
+    elif name == "capi":
+        # A client opens the segment, and a child hardens itself or damages a mapping (fuzz/capi_child.cc), in each mode.
+        write(folder, [bytes([mode, 0xC4, 3, 0, 0, 0, 240, mapping, what, 0])
+                       for mode in range(3) for what in range(16) for mapping in range(2) if what % 2 == 0 or mapping == 0] +
+              [bytes([0, 0]) + b"".join(bytes([23, 0, 16 + number, 0]) for number in range(16)),  # texts of codes
+               bytes([0, 0xC5, 3, 0, 0, 0]) +
+               b"".join(bytes([call, 16 * letter + -letter % 3, eights, 0x80]) for call in (0, 2) for letter, eights in ONE_BUCKET)])
 
 
 def write(folder, texts):
@@ -97,5 +111,8 @@ def run(seconds, seed):
         kept.mkdir(parents=True)
         for file in merged.iterdir():
             shutil.copyfile(file, kept / file.name[:16])
+        if name == "capi":  # what a child of the target reaches, merging does not see
+            for file in first.iterdir():
+                shutil.copyfile(file, kept / file.name)
         print(f"{name}: {len(list(kept.iterdir()))} files reach what {len(list(grown.iterdir()))} do", flush=True)
     return 0
