@@ -26,8 +26,8 @@
 #include "lightning/status.h"
 #include "store/gate/pkru.h"
 #include "store/gate/process_key.h"
-#include "store/gate/window_watch.h"
 #include "store/segment/geometry.h"
+#include "store/segment/window_watch.h"
 
 namespace lightning {
 

@@ -3,8 +3,8 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "store/gate/window_watch.h"
 #include "store/segment/segment.h"
+#include "store/segment/window_watch.h"
 
 namespace lightning {
 

@@ -3,7 +3,7 @@
 // process. A step costs more than a system call, so of each place in the code that opens windows the first ones of a
 // process are watched, and after those one in so many; of each window the first instructions. $LIGHTNING_WINDOW_COUNTS
 // is a file of three words, shared by all processes: windows, those watched, instructions in them.
-#include "store/gate/window_watch.h"
+#include "store/segment/window_watch.h"
 
 #include <fcntl.h>
 #include <pthread.h>

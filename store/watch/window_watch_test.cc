@@ -1,5 +1,5 @@
 // The build that watches windows is believed because it finds what is planted: here, in a process of its own each.
-#include "store/gate/window_watch.h"
+#include "store/segment/window_watch.h"
 
 #ifdef LIGHTNING_WATCH_WINDOWS
 
