@@ -54,7 +54,7 @@ TEST(PartsTest, AWorkerThatLiesInItsHistoryIsCaught) {
 
 TEST(PartsTest, AWorkerThatHangsIsNamedWithWhereItStands) {
   Findings findings;
-  RunKillsPart(3, Isolation::kNone, Moment(0, 20), &findings, {.hangs = true, .patience = 500'000'000});
+  RunKillsPart(3, Isolation::kNone, Moment(0, 20), &findings, {.hangs = true, .patience = 3'000'000'000});
   ASSERT_EQ(findings.size(), 1u);
   EXPECT_NE(findings[0].what.find("survivor 0 hangs: "), std::string::npos) << findings[0].what;
   EXPECT_NE(findings[0].what.find("Hang"), std::string::npos) << findings[0].what;
