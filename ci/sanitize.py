@@ -77,21 +77,21 @@ def finding_of(report):
 
 
 class Exclusion(NamedTuple):
-    sanitizer: str
+    lane: str  # a sanitizer, or with a compiler: address-clang
     program: str  # or pytest
     pattern: str  # of names as GoogleTest has them; of pytest: of files
     reason: str
 
 
 def read_exclusions(text):
-    """One a line: SANITIZER PROGRAM PATTERN REASON... Raises ValueError where a line lacks its reason."""
+    """One a line: LANE PROGRAM PATTERN REASON... Raises ValueError where a line lacks its reason."""
     found = []
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
         words = line.split(None, 3)
-        if len(words) < 4 or words[0] not in OPTIONS:
-            raise ValueError(f"ci/sanitize-exceptions.txt:{number}: {'|'.join(OPTIONS)} PROGRAM PATTERN REASON")
+        if len(words) < 4 or words[0] not in (*OPTIONS, *("-".join(lane) for lane in PRESETS)):
+            raise ValueError(f"ci/sanitize-exceptions.txt:{number}: {'|'.join(OPTIONS)}[-COMPILER] PROGRAM PATTERN REASON")
         found.append(Exclusion(*words))
     return found
 
@@ -136,7 +136,7 @@ class Lane:
         self.preset = PRESETS[sanitizer, compiler]
         self.bin = ROOT / "build" / self.preset / "bin"
         self.counts = results / f"{sanitizer}-{compiler}.counts"
-        self.exclusions = [its for its in exclusions if its.sanitizer == sanitizer]
+        self.exclusions = [its for its in exclusions if its.lane in (sanitizer, f"{sanitizer}-{compiler}")]
         self.skipped_for_keys = {}  # the tests, by program
 
     def environment(self, suite):
@@ -163,15 +163,13 @@ class Lane:
         (self.results / f"{suite}.exit").write_text(f"{status if status >= 0 else 128 - status}\n")
         return self.read(suite)
 
-    def read(self, suite):
-        read = summarize.read_suite(self.results, suite)
-        for file, finding in self.findings(suite):
-            read.fail("(a report)", f"{finding} {file}")
+    def read(self, suite, folder=None):
+        read = summarize.read_suite(folder or self.results, suite)
+        for file in sorted(self.results.glob(f"{suite}.report.*")):
+            finding = finding_of(file.read_text(errors="replace"))
+            if finding:
+                read.fail("(a report)", f"{finding} {file}")
         return read
-
-    def findings(self, suite):
-        found = [(file, finding_of(file.read_text(errors="replace"))) for file in sorted(self.results.glob(f"{suite}.report.*"))]
-        return [(file, finding) for file, finding in found if finding]
 
     def fixture(self, suite, program, tests):
         """The tests of one fixture, in a process of their own: one that hangs or dies takes no other fixture with it."""
@@ -228,22 +226,24 @@ class Lane:
         there than in the other modes, but in this mode other code opens and closes the windows."""
         if self.sanitizer != "windows" or not self.skipped_for_keys:
             return []
-        plan = self.results / f"{self.sanitizer}-{self.compiler}.plan"
-        plan.write_text("".join(f"{program} {':'.join(tests)}\n" for program, tests in self.skipped_for_keys.items()))
-        print(f"== {summarize.LANE}: {', '.join(self.skipped_for_keys)}", file=sys.stderr, flush=True)
-        subprocess.run(["ci/keys-lane", "--results", str(self.results), "--plan", str(plan)], cwd=ROOT,
-                       env=dict(self.environment(summarize.LANE), LIGHTNING_TEST_TIMEOUT=str(KEYS_LIMIT)),
-                       stdin=subprocess.DEVNULL, check=False)
-        unable = self.results / f"{summarize.LANE}.skipped"
-        if unable.exists():
-            return [summarize.Suite(summarize.LANE, cases=[summarize.Case("the whole lane", "skipped", unable.read_text().strip())])]
-        suites = [self.read(f"{summarize.LANE}.{program}") for program in self.skipped_for_keys]
-        for suite, program in zip(suites, self.skipped_for_keys):
+        suites = []
+        for program, tests in self.skipped_for_keys.items():
+            suite = f"{summarize.LANE}.{program}"
+            print(f"== {suite}", file=sys.stderr, flush=True)
+            folder = self.results / suite  # the lane empties it
+            folder.mkdir()
+            (folder / "plan").write_text(f"{program} {':'.join(tests)}\n")
+            subprocess.run(["ci/keys-lane", "--results", str(folder), "--plan", str(folder / "plan")], cwd=ROOT,
+                           env=dict(self.environment(suite), LIGHTNING_TEST_TIMEOUT=str(KEYS_LIMIT)),
+                           stdin=subprocess.DEVNULL, check=False)
+            unable = folder / f"{summarize.LANE}.skipped"
+            if unable.exists():
+                return [summarize.Suite(summarize.LANE, cases=[
+                    summarize.Case("the whole lane", "skipped", unable.read_text().strip())])]
+            suites.append(self.read(suite, folder))
             for native in natives:
                 if native.name == f"{self.sanitizer}-{self.compiler}.{program}":
-                    native.count_in(suite)
-        for file, finding in self.findings(summarize.LANE):
-            suites[-1].fail("(a report)", f"{finding} {file}")
+                    native.count_in(suites[-1])
         return suites
 
     def watched(self):

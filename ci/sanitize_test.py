@@ -16,6 +16,13 @@ def test_an_exclusion_needs_its_reason():
             sanitize.read_exclusions(wrong)
 
 
+def test_an_exclusion_may_be_of_one_compiler_alone(tmp_path):
+    exclusions = sanitize.read_exclusions("thread-clang p A.* why\nthread p B.* why\n")
+    assert [len(sanitize.Lane("thread", compiler, tmp_path, exclusions, "*").exclusions) for compiler in ("gcc", "clang")] == [1, 2]
+    with pytest.raises(ValueError):
+        sanitize.read_exclusions("windows-clang p A.* there is no such lane\n")
+
+
 def test_the_repositorys_own_exclusions_can_be_read():
     sanitize.read_exclusions((sanitize.ROOT / "ci/sanitize-exceptions.txt").read_text())
 
@@ -101,7 +108,7 @@ def test_an_exclusion_that_excludes_nothing_is_a_failure(tmp_path, monkeypatch):
 
 KEYS_LANE = """#!/bin/sh
 cp "$4" plan # what is to run
-cd "$2" && echo 0 >keys-lane.p.exit
+cd "$2" && rm -f keys-lane* && echo 0 >keys-lane.p.exit
 echo '<testsuites><testcase classname="A" name="y/keys"/></testsuites>' >keys-lane.p.xml
 echo 'ERROR: inside a window: a system call' >"$LIGHTNING_WINDOW_REPORTS.7"
 """

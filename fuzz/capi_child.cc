@@ -29,9 +29,9 @@ std::vector<Mapped> MappingsOf(const std::string& name) {
   std::ifstream maps("/proc/self/maps");
   for (std::string line; std::getline(maps, line);) {
     Mapped its;
-    const bool read =
-        sscanf(line.c_str(), "%lx-%lx", &its.begin, &its.end) == 2 && line.find(" r") != std::string::npos;
-    if (line.ends_with(name) && read) found.push_back(its);
+    char read = '-';
+    if (sscanf(line.c_str(), "%lx-%lx %c", &its.begin, &its.end, &read) == 3 && read == 'r' && line.ends_with(name))
+      found.push_back(its);
   }
   return found;
 }
@@ -45,7 +45,11 @@ void WorkHardened(lightning_client* client, bool system_calls, bool files) {
   const lightning_code hardened = lightning_harden(system_calls, files);
   Require(hardened == LIGHTNING_OK || hardened == LIGHTNING_UNSUPPORTED, "a child cannot harden itself");
   constexpr char kKey[] = "the child's", kValue[] = "value";
-  if (lightning_put(client, kKey, sizeof kKey, kValue, sizeof kValue, nullptr, 0, 0, nullptr) == LIGHTNING_OK) {
+  const lightning_code put = lightning_put(client, kKey, sizeof kKey, kValue, sizeof kValue, nullptr, 0, 0, nullptr);
+  Require(put == LIGHTNING_OK || put == LIGHTNING_SEGMENT_FULL || put == LIGHTNING_TOO_MANY_OBJECTS ||
+              put == LIGHTNING_TIMEOUT,
+          "a hardened child cannot put");
+  if (put == LIGHTNING_OK) {
     lightning_object* object = nullptr;
     Require(lightning_get(client, kKey, sizeof kKey, 0, &object) == LIGHTNING_OK, "what a hardened child put is gone");
     Require(memcmp(lightning_object_data(object), kValue, sizeof kValue) == 0,
@@ -87,7 +91,11 @@ void Damage(Mapped its, const lightning_options& options, uint8_t what) {
   const std::vector<Mapped> inherited = MappingsOf(name);
   lightning_options sealing = options;
   sealing.seal = (what & 8) != 0;
-  if (lightning_open(name.c_str(), &sealing, &client) == LIGHTNING_OK) {
+  const lightning_code opened = lightning_open(name.c_str(), &sealing, &client);
+  Require(opened == LIGHTNING_OK || opened == LIGHTNING_TOO_MANY_CLIENTS || opened == LIGHTNING_UNSUPPORTED ||
+              opened == LIGHTNING_TIMEOUT,
+          "a child cannot attach");
+  if (opened == LIGHTNING_OK) {
     if ((what & 1) != 0) {
       WorkHardened(client, (what & 2) != 0, (what & 4) != 0);
     } else {

@@ -12,13 +12,23 @@ namespace {
 const std::filesystem::path kBin = LIGHTNING_BIN_DIR;
 const std::filesystem::path kLib = kBin.parent_path() / "lib";
 
-std::string Violations(const AuditReport& report, const char* but = nullptr) {
+std::string Violations(const AuditReport& report) {
   std::string text;
   for (const AuditItem& item : report.items) {
-    if (item.verdict != AuditItem::Verdict::kViolation) continue;
-    if (but == nullptr || item.reason.find(but) == std::string::npos) text += item.function + ": " + item.reason + "\n";
+    if (item.verdict == AuditItem::Verdict::kViolation) text += item.function + ": " + item.reason + "\n";
   }
   return text;
+}
+
+// Without what is there by chance: the bytes of WRPKRU inside other instructions of the harness's own functions. In 16
+// MB of code they meet about once (docs/binary-audit.md), which the programs of the harness have together; which
+// function has them, its place decides. The store's functions and the library are held to none.
+AuditReport ButByChance(AuditReport report) {
+  std::erase_if(report.items, [](const AuditItem& item) {
+    return item.function.starts_with("lightning::faults::") &&
+           item.reason.find("inside other instructions") != std::string::npos;
+  });
+  return report;
 }
 
 AuditReport Audited(const std::filesystem::path& file, const std::vector<std::string>& allowed = {}) {
@@ -77,15 +87,13 @@ std::vector<std::string> OnPurpose(const std::string& program) {
           "std::*"};
 }
 
-// The bytes of WRPKRU meet by chance about once in 16 MB of code (docs/binary-audit.md), which these programs have
-// together: which of them has some, a function's place decides. The library may have none.
 TEST(BinaryAuditTest, EveryProgramThatWasBuiltIsWell) {
   int audited = 0;
   for (const auto& entry : std::filesystem::directory_iterator(kBin)) {
     if (!entry.is_regular_file()) continue;
     const std::string name = entry.path().filename();
-    const AuditReport report = Audited(entry.path(), OnPurpose(name));
-    EXPECT_EQ(Violations(report, "inside other instructions"), "") << name;
+    const AuditReport report = ButByChance(Audited(entry.path(), OnPurpose(name)));
+    EXPECT_TRUE(report.well()) << name << "\n" << Violations(report);
     ++audited;
   }
   EXPECT_GE(audited, 2);
