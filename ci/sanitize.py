@@ -121,6 +121,10 @@ def parse_list(text):
     return names
 
 
+def fixture_of(test):
+    return test.rsplit(".", 1)[0]
+
+
 def fixed_addresses():
     """The sanitizers' shadow lies at fixed addresses, which a kernel that randomises more bits may have given away."""
     setarch = ["setarch", os.uname().machine, "-R"]
@@ -171,10 +175,12 @@ class Lane:
                 read.fail("(a report)", f"{finding} {file}")
         return read
 
-    def fixture(self, suite, program, tests):
+    def fixture(self, suite, program, tests, whole):
         """The tests of one fixture, in a process of their own: one that hangs or dies takes no other fixture with it."""
-        name = f"{suite}.{tests[0].rsplit('.', 1)[0].replace('/', '-')}"
-        chosen = ":".join(test.replace("-", "?") for test in tests)  # from a dash on a filter lists what is left out
+        fixture = fixture_of(tests[0])
+        name = f"{suite}.{fixture.replace('/', '-')}"
+        # From a dash on a filter lists what is left out.
+        chosen = ":".join(test.replace("-", "?") for test in ([f"{fixture}.*"] if whole else tests))
         return self.run(name, [*program, f"--gtest_filter={chosen}",
                                f"--gtest_output=xml:{self.results}/{name}.xml"], LIMIT)
 
@@ -186,13 +192,16 @@ class Lane:
             return suite
         listed = subprocess.run([*fixed_addresses(), *program, "--gtest_list_tests", f"--gtest_filter={self.filter}"],
                                 cwd=ROOT, env=self.environment(f"{name}.list"), capture_output=True, text=True, check=False)
-        names, excluded, unused = split(parse_list(listed.stdout), [e for e in self.exclusions if e.program == name])
+        all_names = parse_list(listed.stdout)
+        names, excluded, unused = split(all_names, [e for e in self.exclusions if e.program == name])
         if listed.returncode:
             suite.fail("(outside any test)", f"--gtest_list_tests: {summarize.meaning(listed.returncode)}")
         suite.command = shlex.join([*program, "--gtest_filter=*"])
-        fixtures = [list(tests) for _, tests in itertools.groupby(names, lambda test: test.rsplit(".", 1)[0])]
+        # Named as a whole where nothing of it is left out, so that the command that repeats it can be read.
+        partial = {fixture_of(test) for test in set(all_names) - set(names)}
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            runs = [pool.submit(self.fixture, suite.name, program, tests) for tests in fixtures]
+            runs = [pool.submit(self.fixture, suite.name, program, list(tests), self.filter == "*" and fixture not in partial)
+                    for fixture, tests in itertools.groupby(names, fixture_of)]
             for done, run in enumerate(as_completed(runs), 1):
                 read = run.result()
                 suite.cases += read.cases

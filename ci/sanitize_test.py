@@ -75,7 +75,7 @@ def test_what_a_sanitizer_says_of_its_own_limits_is_no_finding_and_all_else_is_o
 PROGRAM = """#!/bin/sh
 case "$*" in
   *--gtest_list_tests*) printf 'A.\n  x\n  y\nB.\n  hangs\n'; exit ;;
-  *B.hangs*) echo '[ RUN      ] B.hangs'; exec sleep 60 ;;
+  *'filter=B.'*) echo '[ RUN      ] B.hangs'; exec sleep 60 ;;
 esac
 for word; do case $word in --gtest_output=xml:*) file=${word#*xml:} ;; esac; done
 echo '<testsuites><testcase classname="A" name="x"/><testcase classname="A" name="y"/></testsuites>' >"$file"
@@ -87,7 +87,7 @@ def lane_of_a_program(tmp_path, monkeypatch, exclusions):
     monkeypatch.setattr(sanitize, "LIMIT", 0.5)
     lane = sanitize.Lane("address", "gcc", tmp_path, [sanitize.Exclusion("address", "p", its, "why") for its in exclusions],
                          "*")
-    lane.bin.mkdir(parents=True)
+    lane.bin.mkdir(parents=True, exist_ok=True)
     (lane.bin / "p").write_text(PROGRAM)
     (lane.bin / "p").chmod(0o755)
     return lane
@@ -98,6 +98,13 @@ def test_a_test_that_hangs_is_named_and_takes_no_other_fixture_with_it(tmp_path,
     assert [(case.name, case.outcome) for case in sorted(suite.cases, key=lambda its: its.name)] == [
         ("A.x", "passed"), ("A.y", "passed"), ("B.hangs", "failed")]
     assert summarize.again(suite).endswith("'--gtest_filter=B.hangs'")
+
+
+def test_a_fixture_of_which_nothing_is_left_out_is_named_as_a_whole(tmp_path, monkeypatch):
+    lane_of_a_program(tmp_path, monkeypatch, ["B.*"]).program("p")
+    assert (tmp_path / "address-gcc.p.A.command").read_text().split("gtest_filter=")[1].startswith("A.*'")
+    lane_of_a_program(tmp_path, monkeypatch, ["A.y", "B.*"]).program("p")
+    assert (tmp_path / "address-gcc.p.A.command").read_text().split("gtest_filter=")[1].startswith("A.x ")
 
 
 def test_an_exclusion_that_excludes_nothing_is_a_failure(tmp_path, monkeypatch):
