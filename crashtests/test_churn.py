@@ -10,7 +10,8 @@ from driver import everything_is_back
 
 @pytest.mark.parametrize("mode", ["mprotect", "hidden", "none"])
 def test_survivors_go_on_and_nothing_leaks(world, mode):
-    options = ("--isolation", mode, "--max-objects", "1024")
+    # How long one waits for another is the machine's affair.
+    options = ("--isolation", mode, "--max-objects", "1024", "--timeout", "60000")
     survivor = world.client(*options)
     chance = random.Random(mode)
     number = 0

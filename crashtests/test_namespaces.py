@@ -36,9 +36,9 @@ def children_of(pid):
     return [int(child) for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def foreign(world, *unshare_options):
+def foreign(world, *unshare_options, options=()):
     """A client in a pid namespace of its own, and its pid out here."""
-    client = world.client(prefix=(*UNSHARE, *unshare_options))
+    client = world.client(*options, prefix=(*UNSHARE, *unshare_options))
     (pid,) = children_of(client.pid)
     return client, pid
 
@@ -99,9 +99,11 @@ def test_two_namespaces_with_the_same_pids_heal_each_other(world):
 
 
 def test_at_full_speed_across_namespaces(world):
-    here = world.client()
+    # How long one waits for the other is the machine's affair.
+    patient = ("--timeout", "60000")
+    here = world.client(*patient)
     for number in range(6):
-        there, pid = foreign(world, "--mount-proc")
+        there, pid = foreign(world, "--mount-proc", options=patient)
         there.ok(f"churn {number}")
         for i in range(200):
             answer = here.ask(f"put common-{i % 12} 100 {i + 1}")

@@ -224,6 +224,7 @@ void MutantLab::RunTests(const Part& part, MutantResult* result) const {
   if (emulated) command = {root_ + "/ci/pku-vm", "--timeout", "240", "--writable", lab_, "--"};
   command.push_back(fmt::format("{}/tree/{}/bin/{}", lab_, kBuild, tests[0]));
   command.push_back("--gtest_filter=" + tests[1]);
+  command.emplace_back("--gtest_fail_fast");
   const std::string log = fmt::format("{}/{}.{}.log", lab_, result->name, tests[0]);
   const RunOutcome outcome = RunFor(command, log, emulated ? kEmulatedSeconds : kTestSeconds);
   result->seconds += outcome.seconds;
