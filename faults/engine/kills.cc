@@ -14,6 +14,7 @@
 #include <fstream>
 
 #include "faults/check/linear_history.h"
+#include "faults/engine/clients_inside.h"
 #include "faults/engine/full_directory.h"
 #include "faults/engine/kill_worker.h"
 #include "faults/engine/parts.h"
@@ -31,24 +32,15 @@ constexpr uint64_t kRoundsPerFull = 16;   // rounds between two full directories
 constexpr uint64_t kRecyclePercent = 25;  // of the dead have their pid used again
 constexpr uint32_t kRecycleTries = 8;     // on a machine where others start processes too
 // Two processes of one pid that began in the same clock tick (10 ms), with the same code and stack as two forks of one
-// parent have, are the same to the store (docs/fault-model.md): a pid comes back later than that.
-constexpr uint64_t kTickNanoseconds = 20'000'000;
+// parent have, are the same to the store (docs/fault-model.md): no pid comes back before that.
+constexpr useconds_t kTickMicroseconds = 20'000;
 // Of one key and round; a history of some hundred thousand operations takes about as many states.
 constexpr uint64_t kStatesOfAKey = 50'000'000;
 constexpr const char* kLastPid = "/proc/sys/kernel/ns_last_pid";
 
-// Where it stands, and where its forked children do, for which it may be waiting.
-std::string StacksOf(pid_t process) {
-  std::string text = StackOf(process);
-  std::ifstream children(fmt::format("/proc/{0}/task/{0}/children", process));
-  for (pid_t child = 0; children >> child;) text += fmt::format("; its child {}", StackOf(child));
-  return text;
-}
-
 // A worker, as the run sees it.
 struct Process {
   pid_t pid = -1;
-  uint64_t born = 0;          // nanoseconds
   uint32_t stopped = 0;       // kills until it is continued; zero: it runs
   uint64_t others_began = 0;  // what the others had done when it was stopped
 };
@@ -124,7 +116,6 @@ class KillsRun {
     board_->lanes[lane].parked.store(0);  // one that was killed before it woke up had left it set
     Process& process = processes_[lane];
     process = {};
-    process.born = MonotonicNanoseconds();
     process.pid = fork();
     LIGHTNING_ASSERT(process.pid >= 0);
     if (process.pid == 0) RunKillWorker(*store_, *board_, lane, seed);
@@ -182,7 +173,7 @@ class KillsRun {
       return "";
     }
     for (uint32_t tries = 1;; ++tries) {
-      AskForPid(dead);
+      AskForPid(dead.pid);
       Spawn(lane);
       part_->recycled_pids += processes_[lane].pid == dead.pid ? 1 : 0;
       if (processes_[lane].pid == dead.pid || tries == kRecycleTries || last_pid_.get() < 0) return "";
@@ -199,11 +190,12 @@ class KillsRun {
     return "";
   }
 
-  // The kernel gives the next process the number after this, which has to be free already.
-  void AskForPid(const Process& dead) {
-    const uint64_t age = MonotonicNanoseconds() - dead.born;
-    if (age < kTickNanoseconds) usleep(static_cast<useconds_t>((kTickNanoseconds - age) / 1000));
-    const std::string number = std::to_string(dead.pid - 1);
+  // The kernel gives the next process the number after this, which has to be free already. Whoever died until now, a
+  // successor that somebody else was quicker than included, was born before: the numbers that come now are not theirs
+  // in the same tick.
+  void AskForPid(pid_t pid) {
+    usleep(kTickMicroseconds);
+    const std::string number = std::to_string(pid - 1);
     if (pwrite(last_pid_.get(), number.data(), number.size(), 0) >= 0) return;
     part_->cannot_recycle = fmt::format("{} cannot be written: {}", kLastPid, strerror(errno));
     last_pid_ = ScopedFd();
@@ -279,7 +271,8 @@ class KillsRun {
     const Result<RecoveryReport> report = client_->Recover();
     if (!report.ok()) return "Recover: " + report.status().ToString();
     const CheckReport check = client_->Check();
-    if (!check.ok) return "Check: " + (check.violations.empty() ? std::string("busy") : check.violations[0]);
+    if (check.busy) return "Check: busy, though all pause: " + ClientsInside(file_->segment());
+    if (!check.ok) return "Check: " + check.violations[0];
     History history = std::move(first_);
     for (uint32_t lane = 0; lane < lanes(); ++lane) Collect(lane, &history);
     std::string error = Look(&history);
