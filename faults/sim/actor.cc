@@ -26,6 +26,18 @@ void Actor::Expect(const char* what, const Status& status, std::initializer_list
   stage_.Fail(fmt::format("{} by client {} failed: {}", what, number_, status.ToString()));
 }
 
+void Actor::ExpectReserved(const Beginning& beginning, Code code, const PlanOperation& operation) {
+  if (code != Code::kBeingCreated || stage_.PatienceMayEnd()) return;
+  // A living client may be healing the dead one, and has not come to this key.
+  if (!beginning.at_rest || stage_.OthersAtRest(number_) != beginning.at_rest) return;
+  for (size_t i = 0; i < operation.items.size(); ++i) {
+    if (record_.WasReserved(record_.catalogue().Of(operation, i)->key, beginning.call)) return;
+  }
+  const AllocationScope scope(nullptr);
+  stage_.Fail(fmt::format("client {} was refused {} as being created, by nobody who lives", number_,
+                          ShowKey(operation.items[0].key)));
+}
+
 Record::Token Actor::BeginWrite(const KnownItem* item, uint32_t batch, const Last* expected) {
   const AllocationScope scope(nullptr);
   KeyOperation write;
@@ -92,10 +104,12 @@ void Actor::DoOne(const PlanOperation& operation) {
 
 void Actor::Put(const PlanOperation& operation) {
   const KnownItem* const item = record_.catalogue().Of(operation, 0);
+  const Beginning beginning = Begin();
   const Record::Token token = BeginWrite(item);
   const Result<uint64_t> put = client_->Put(operation.items[0].key, item->value, WithMetadata(*item));
   EndWrite(token, put.ok(), put.ok() ? *put : 0);
   Expect("put", put.status(), {Code::kSegmentFull, Code::kTooManyObjects, Code::kBeingCreated});
+  ExpectReserved(beginning, put.code(), operation);
   if (put.ok()) Remember(item->key, item, *put);
 }
 
@@ -103,6 +117,7 @@ void Actor::Replace(const PlanOperation& operation) {
   const KnownItem* const item = record_.catalogue().Of(operation, 0);
   const auto last = std::find_if(last_.begin(), last_.end(), [&](const Last& l) { return l.key == item->key; });
   if (last == last_.end() || last->item == nullptr) return;
+  const Beginning beginning = Begin();
   const Record::Token token = BeginWrite(item, 0, &*last);
   const Result<uint64_t> put =
       client_->Replace(operation.items[0].key, AsBytes(item->value), last->version, WithMetadata(*item));
@@ -114,10 +129,12 @@ void Actor::Replace(const PlanOperation& operation) {
               stage_.Tick(), put.ok() ? *put : 0);
   Expect("replace", put.status(),
          {Code::kSegmentFull, Code::kTooManyObjects, Code::kBeingCreated, Code::kVersionMismatch, Code::kNotFound});
+  ExpectReserved(beginning, put.code(), operation);
   if (put.ok()) Remember(item->key, item, *put);
 }
 
 void Actor::PutBatch(const PlanOperation& operation) {
+  const Beginning beginning = Begin();
   const uint32_t batch = record_.NextBatch();
   std::vector<BatchItem> items;
   std::vector<Record::Token> tokens;
@@ -129,14 +146,23 @@ void Actor::PutBatch(const PlanOperation& operation) {
   const Result<std::vector<uint64_t>> put = client_->PutBatch(items);
   for (size_t i = 0; i < tokens.size(); ++i) EndWrite(tokens[i], put.ok(), put.ok() ? (*put)[i] : 0);
   Expect("batch", put.status(), {Code::kSegmentFull, Code::kTooManyObjects, Code::kBeingCreated});
+  ExpectReserved(beginning, put.code(), operation);
 }
 
 void Actor::Create(const PlanOperation& operation) {
   const KnownItem* const item = record_.catalogue().Of(operation, 0);
+  const Beginning beginning = Begin();
+  {
+    const AllocationScope scope(nullptr);
+    record_.Reserve(item->key, number_, beginning.call);
+  }
   Result<Writer> writer = client_->Create(operation.items[0].key, item->value.size(), WithMetadata(*item));
   Expect("create", writer.status(),
          {Code::kSegmentFull, Code::kTooManyObjects, Code::kBeingCreated, Code::kAlreadyExists});
-  if (!writer.ok()) return;
+  if (!writer.ok()) {
+    ExpectReserved(beginning, writer.code(), operation);
+    return record_.Release(item->key, number_, stage_.Tick());
+  }
   const std::span<std::byte> memory = writer->Writable();
   // Large ones stand in the segment itself.
   if (item->item.whole_pages) BeforePayload(memory.data(), memory.size());
@@ -158,6 +184,7 @@ void Actor::SealOrAbort(const PlanOperation& operation) {
     if (sealed.ok()) Remember(key, at->item, *sealed);
   }
   open_.erase(at);
+  record_.Release(key, number_, stage_.Tick());
 }
 
 void Actor::Get(const PlanOperation& operation, bool keep) {
@@ -217,7 +244,8 @@ void Actor::Delete(const PlanOperation& operation) {
   KeyOperation intent;
   intent.kind = KeyOperation::kDelete;
   intent.client = number_;
-  intent.call = stage_.Tick();
+  const Beginning beginning = Begin();
+  intent.call = beginning.call;
   Record::Token token;
   {
     const AllocationScope scope(nullptr);
@@ -227,6 +255,7 @@ void Actor::Delete(const PlanOperation& operation) {
   const uint64_t now = stage_.Tick();
   record_.End(token, status.ok() ? KeyOperation::kDone : KeyOperation::kFailed, now, 0);
   Expect("delete", status, {Code::kNotFound, Code::kBeingCreated});
+  ExpectReserved(beginning, status.code(), operation);
   if (status.code() == Code::kNotFound && !record_.keys_may_vanish()) {
     const AllocationScope scope(nullptr);
     record_.Saw(key, number_, intent.call, now, nullptr, 0);
@@ -284,6 +313,7 @@ void Actor::Leave() {
   open_.clear();
   subscriptions_.clear();
   client_.reset();
+  record_.ReleaseAll(number_, stage_.Tick());
 }
 
 }  // namespace lightning::faults

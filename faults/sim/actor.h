@@ -26,6 +26,8 @@ class Stage {
   virtual bool PatienceMayEnd() const = 0;
   // A client is dead, and perhaps not healed yet.
   virtual bool SomebodyDied() const = 0;
+  // While it stays the same, no other living client was inside an operation. None: one is.
+  virtual std::optional<uint64_t> OthersAtRest(uint32_t client) const = 0;
 };
 
 class Actor {
@@ -59,6 +61,11 @@ class Actor {
     const KnownItem* item;
     uint64_t version;
   };
+  // Of an operation.
+  struct Beginning {
+    uint64_t call;
+    std::optional<uint64_t> at_rest;  // Stage::OthersAtRest
+  };
 
   void DoOne(const PlanOperation& operation);
   void Put(const PlanOperation& operation);
@@ -78,6 +85,10 @@ class Actor {
   Record::Token BeginWrite(const KnownItem* item, uint32_t batch = 0, const Last* expected = nullptr);
   void EndWrite(Record::Token token, bool done, uint64_t version);
   void Remember(uint32_t key, const KnownItem* item, uint64_t version);
+  Beginning Begin() { return {stage_.Tick(), stage_.OthersAtRest(number_)}; }
+  // Fails where a key of the operation was refused as being created, though only the dead were creating it: nobody is
+  // kept out by a dead peer (rule 12).
+  void ExpectReserved(const Beginning& beginning, Code code, const PlanOperation& operation);
   // Fails unless the code is one that the operation may give.
   void Expect(const char* what, const Status& status, std::initializer_list<Code> allowed);
 

@@ -46,6 +46,7 @@ const KnownItem* Catalogue::Recognise(uint32_t key, Bytes value, Bytes metadata)
 
 void Record::Clear() {
   for (auto& operations : keys_) operations.clear();
+  for (auto& reservations : reserved_) reservations.clear();
   batches_ = 0;
   may_vanish_ = false;
 }
@@ -53,6 +54,28 @@ void Record::Clear() {
 Record::Token Record::Begin(uint32_t key, const KeyOperation& operation) {
   keys_[key].push_back(operation);
   return {key, static_cast<uint32_t>(keys_[key].size() - 1)};
+}
+
+void Record::Reserve(uint32_t key, uint32_t client, uint64_t call) { reserved_[key].push_back({client, call}); }
+
+void Record::Release(uint32_t key, uint32_t client, uint64_t now) {
+  std::vector<Reservation>& all = reserved_[key];
+  const auto last = std::find_if(all.rbegin(), all.rend(),
+                                 [&](const Reservation& r) { return r.client == client && r.end == kNever; });
+  if (last != all.rend()) last->end = now;
+}
+
+void Record::ReleaseAll(uint32_t client, uint64_t now) {
+  for (std::vector<Reservation>& all : reserved_) {
+    for (Reservation& reservation : all) {
+      if (reservation.client == client) reservation.end = std::min(reservation.end, now);
+    }
+  }
+}
+
+bool Record::WasReserved(uint32_t key, uint64_t call) const {
+  const std::vector<Reservation>& all = reserved_[key];
+  return std::any_of(all.begin(), all.end(), [&](const Reservation& r) { return r.call != call && r.end >= call; });
 }
 
 void Record::End(Token token, KeyOperation::State state, uint64_t now, uint64_t version) {

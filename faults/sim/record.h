@@ -64,10 +64,14 @@ struct KeyOperation {
 
 class Record {
  public:
-  explicit Record(const Catalogue& catalogue) : catalogue_(catalogue), keys_(catalogue.keys()) {}
+  explicit Record(const Catalogue& catalogue)
+      : catalogue_(catalogue), keys_(catalogue.keys()), reserved_(catalogue.keys()) {}
   void Clear();
   // The catalogue names other keys and items now.
-  void CatalogueChanged() { keys_.assign(catalogue_.keys(), {}); }
+  void CatalogueChanged() {
+    keys_.assign(catalogue_.keys(), {});
+    reserved_.assign(catalogue_.keys(), {});
+  }
 
   // A number by which to end it.
   struct Token {
@@ -79,6 +83,14 @@ class Record {
   // A read that is done: what it saw. An error text, or "".
   std::string Saw(uint32_t key, uint32_t client, uint64_t call, uint64_t now, const KnownItem* item, uint64_t version);
   uint32_t NextBatch() { return ++batches_; }
+  // A client begins to create a key; its last one that is open has been sealed, aborted or refused; it holds nothing
+  // any more, for it left or died.
+  void Reserve(uint32_t key, uint32_t client, uint64_t call);
+  void Release(uint32_t key, uint32_t client, uint64_t now);
+  void ReleaseAll(uint32_t client, uint64_t now);
+  // Whether a living client had the key reserved at some time since the operation that began at `call`, by another
+  // operation.
+  bool WasReserved(uint32_t key, uint64_t call) const;
   // From here on, a key may vanish at any time.
   void KeysMayVanish() { may_vanish_ = true; }
   bool keys_may_vanish() const { return may_vanish_; }
@@ -92,11 +104,17 @@ class Record {
   const Catalogue& catalogue() const { return catalogue_; }
 
  private:
+  // From the call of a create until its seal's or abort's answer, or its client's death.
+  struct Reservation {
+    uint32_t client;
+    uint64_t call, end = kNever;
+  };
   std::string JudgeKey(uint32_t key, const KnownItem* found) const;
   std::string JudgeBatches(const std::vector<const KnownItem*>& found) const;
 
   const Catalogue& catalogue_;
   std::vector<std::vector<KeyOperation>> keys_;
+  std::vector<std::vector<Reservation>> reserved_;  // by key
   LinearizabilityChecker checker_;
   std::vector<RegisterOperation> history_;
   uint32_t batches_ = 0;

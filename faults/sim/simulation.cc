@@ -167,6 +167,18 @@ Result<Client> Simulation::Attach(uint32_t number) {
   return ClientCore::AttachClient(std::move(parts));
 }
 
+std::optional<uint64_t> Simulation::OthersAtRest(uint32_t client) const {
+  uint64_t sum = 0;
+  for (uint32_t number = 0; number < plan_.clients.size(); ++number) {
+    const Runner& runner = *runners_[number];
+    if (number == client || runner.actor == nullptr) continue;
+    const bool dead = runner.life == Life::kDead;
+    if (!dead && runner.actor->steps() % 2 != 0) return std::nullopt;
+    sum += dead ? uint64_t{1} << 40 : runner.actor->steps();
+  }
+  return sum;
+}
+
 void Simulation::Suspend() { current_->fiber->Suspend(); }
 
 void Simulation::Kill(Runner& runner) {
@@ -174,6 +186,9 @@ void Simulation::Kill(Runner& runner) {
   Drain(runner);
   runner.life = Life::kDead;
   if (attacher_ == &runner) attacher_ = nullptr;
+  for (uint32_t number = 0; number < plan_.clients.size(); ++number) {
+    if (runners_[number].get() == &runner) record_.ReleaseAll(number, clock_);
+  }
   died_ = true;
   ++counts_.kills;
   WakePollers();

@@ -126,6 +126,7 @@ class Simulation final : private SharedMemoryHooks, private Stage {
   void Fail(std::string what) override;
   bool PatienceMayEnd() const override { return !plan_.stops.empty(); }
   bool SomebodyDied() const override { return died_; }
+  std::optional<uint64_t> OthersAtRest(uint32_t client) const override;
 
   // Before and after what the strategy decides.
   void Begin();

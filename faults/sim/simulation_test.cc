@@ -18,6 +18,9 @@ Plan Parsed(const std::string& text) {
   return parsed ? *parsed.plan : Plan();
 }
 
+// A word around the simulation.
+uint64_t& Raw(const Cell& word) { return reinterpret_cast<uint64_t&>(const_cast<Cell&>(word)); }
+
 // One schedule of the plan as it says; with `judge`, its crash states too.
 std::string RunPlan(const Plan& plan, CrashObserver* judge, SimCounts* counts = nullptr, uint64_t* trace = nullptr) {
   Simulation sim(plan);
@@ -146,6 +149,32 @@ TEST(SimulationTest, AValueThatNobodyPutIsFound) {
     });
     const auto strategy = MakeStrategy(plan.schedule, 1, 1);
     EXPECT_EQ(sim.Run(*strategy, nullptr).find("nobody ever put") != std::string::npos, planted);
+  }
+}
+
+// Rule 12, planted: what a dead client was creating is said to be another's who lives.
+TEST(SimulationTest, AKeyThatOnlyTheDeadWereCreatingIsInNobodysWay) {
+  const Plan plan = Parsed(
+      "client a {\n  before {\n    create \"k\" size 100 tag 1\n  }\n  get \"k\"\n}\n"
+      "client b {\n  put \"k\" size 10 tag 2\n}\nkill a at point 1\n");
+  for (const bool planted : {false, true}) {
+    Simulation sim(plan);
+    sim.Replace(0, [&] {
+      const Segment& segment = sim.memory().segment();
+      for (uint32_t id = 1; planted && id <= segment.geometry().objects; ++id) {
+        const Cell& word = segment.object(ObjectId{id}).head;
+        ObjectHead head = ObjectHead::Decode(Raw(word));
+        if (head.state != ObjectState::kUnsealed) continue;
+        head.owner = 1;
+        Raw(word) = head.Encode();
+      }
+      segment.central().free_granules.Load();  // where it dies
+    });
+    const auto strategy = MakeStrategy(plan.schedule, 2, 1);
+    const std::string error = sim.Run(*strategy, nullptr);
+    EXPECT_EQ(error.find("by nobody who lives") != std::string::npos, planted) << error;
+    EXPECT_EQ(error.empty(), !planted) << error;
+    EXPECT_EQ(sim.counts().kills, 1u);
   }
 }
 
