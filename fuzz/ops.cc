@@ -38,6 +38,9 @@ constexpr std::array<Choice, 32> kChoices = {
     Do(Action::kPut),        Do(Action::kGet),         Do(Action::kGet),      Do(Action::kDelete),
     Do(Action::kReplace),    Do(Action::kCreate),      Do(Action::kSeal),     Do(Action::kGet)};
 constexpr std::array<Action, 4> kLong = {Action::kCheck, Action::kRecover, Action::kEvict, Action::kList};
+// One that is too long for an object's own record among them.
+const std::array<std::string, kKeys> kNames = {"a", "b", "c", std::string(101, 'd')};
+constexpr uint32_t kMostLong = 3, kMostBatches = 3;  // of a plan
 constexpr std::array<uint64_t, 8> kSizes = {8, 64, 0, 65, 200, 1, 1000, 4096};
 
 // A simulation that is used again and again, for plans of one shape.
@@ -86,13 +89,17 @@ class Scene {
   };
 
   void Decode(ByteStream& in, uint8_t healer) {
-    for (PlanClient& client : plan_.clients) client.operations.clear();
+    for (PlanClient& client : plan_.clients) {
+      for (PlanOperation& operation : client.operations) spare_.push_back(std::move(operation));
+      client.operations.clear();
+    }
     plan_.kills.clear();
     plan_.stops.clear();
     plan_.schedule.steps.clear();
     plan_.recoverers.clear();
     tag_ = 0;
     tiny_ = 0;
+    long_ = batches_ = 0;
     const size_t records = std::min(in.left() / kForm.record, kForm.most);
     for (size_t i = 0; i < records; ++i) DecodeOne(in);
     if ((healer & 7) == 7) {
@@ -117,39 +124,57 @@ class Scene {
     } else if (choice.what == What::kStop) {
       if (plan_.stops.empty()) plan_.stops.push_back({client.name, at, uint64_t{where} * 4});
     } else {
-      const Action chosen = choice.action == Action::kCheck ? kLong[amount % kLong.size()] : choice.action;
+      Action chosen = choice.action == Action::kCheck ? kLong[amount % kLong.size()] : choice.action;
+      // Inputs that reach much are full of them, and what takes long takes from what others might find.
+      if (choice.action == Action::kCheck && ++long_ > kMostLong) chosen = Action::kContains;
+      if (choice.action == Action::kPutBatch && ++batches_ > kMostBatches) chosen = Action::kPut;
       client.operations.push_back(MakeOperation(chosen, where, amount));
     }
   }
 
   PlanOperation MakeOperation(Action action, uint8_t where, uint8_t amount) {
-    PlanOperation operation{action, {}, 0};
+    PlanOperation operation;
+    if (!spare_.empty()) {
+      operation = std::move(spare_.back());
+      spare_.pop_back();
+    }
+    operation.action = action;
+    operation.amount = 0;
     const uint32_t key = where % kKeys;
+    size_t items = 0;
+    const auto add = [&](const std::string& name, const Item& item) {
+      if (items == operation.items.size()) operation.items.emplace_back();
+      operation.items[items].key = name;
+      operation.items[items++].item = item;
+    };
     switch (OperandsOf(action)) {
       case Operands::kNone:
         break;
       case Operands::kKey:
-        operation.items.push_back({KeyName(key), {}});
+        add(kNames[key], {});
         break;
       case Operands::kPrefix:
-        operation.items.push_back({(where & 4) != 0 ? KeyName(key) : "", {}});
+        add((where & 4) != 0 ? kNames[key] : std::string(), {});
         break;
       case Operands::kItem:
-        operation.items.push_back(NewItem(key, where >> 2));
+        add(kNames[key], NewItem(key, where >> 2));
         break;
       case Operands::kBatch:
-        for (uint32_t i = 0; i <= amount / 64 % kKeys; ++i)
-          operation.items.push_back(NewItem((key + i) % kKeys, where >> 2));
+        for (uint32_t i = 0; i <= amount / 64 % kKeys; ++i) {
+          const uint32_t of = (key + i) % kKeys;
+          add(kNames[of], NewItem(of, where >> 2));
+        }
         break;
       case Operands::kBytes:
         operation.amount = uint64_t{amount} * 64;
         break;
     }
+    operation.items.resize(items);
     return operation;
   }
 
   // No two items of one key look alike, so that every value that is read names the operation that wrote it.
-  NamedItem NewItem(uint32_t key, uint32_t choice) {
+  Item NewItem(uint32_t key, uint32_t choice) {
     uint64_t size = kSizes[choice % kSizes.size()];
     const uint32_t bit = 1U << (key * 2 + (size == 0 ? 0 : 1));
     if (size < 8) {
@@ -157,20 +182,18 @@ class Scene {
       tiny_ |= bit;
     }
     const uint32_t metadata = (choice & 8) != 0 && size >= 8 ? 20 : 0;
-    return {KeyName(key), {.tag = ++tag_, .size = size, .metadata_size = metadata}};
+    return {.tag = ++tag_, .size = size, .metadata_size = metadata};
   }
 
-  // One that is too long for an object's own record among them.
-  static std::string KeyName(uint32_t key) {
-    return key == 3 ? "d" + std::string(100, 'd') : std::string(1, static_cast<char>('a' + key));
-  }
   // kInstruction is the step engine's.
   static Moment::Unit AnyUnit(uint8_t choice) { return static_cast<Moment::Unit>(1 + choice % 11); }
 
   Plan plan_;
+  std::vector<PlanOperation> spare_;  // whose memory is used again
   std::unique_ptr<Simulation> simulation_;
   uint64_t tag_ = 0;
   uint32_t tiny_ = 0;  // items of 0 or 1 byte, by key
+  uint32_t long_ = 0, batches_ = 0;
 };
 
 }  // namespace

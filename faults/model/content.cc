@@ -18,15 +18,23 @@ uint64_t RoundedUp(uint64_t value, uint64_t unit) { return (value + unit - 1) / 
 }  // namespace
 
 void FillPattern(std::byte* to, uint64_t size, uint64_t tag) {
-  for (uint64_t at = 0; at < size; at += 8) {
+  uint64_t at = 0;
+  for (; at + 8 <= size; at += 8) {
     const uint64_t word = Word(tag, at / 8);
-    memcpy(to + at, &word, size - at < 8 ? size - at : 8);
+    memcpy(to + at, &word, 8);
   }
+  const uint64_t last = Word(tag, at / 8);
+  if (at < size) memcpy(to + at, &last, size - at);
+}
+
+void SetPattern(std::string* bytes, uint64_t size, uint64_t tag) {
+  bytes->resize(size);
+  FillPattern(reinterpret_cast<std::byte*>(bytes->data()), size, tag);
 }
 
 std::string Pattern(uint64_t size, uint64_t tag) {
-  std::string bytes(size, '\0');
-  FillPattern(reinterpret_cast<std::byte*>(bytes.data()), size, tag);
+  std::string bytes;
+  SetPattern(&bytes, size, tag);
   return bytes;
 }
 

@@ -22,8 +22,9 @@ struct Item {
 
 using Content = std::map<std::string, Item>;
 
-// The bytes that a tag stands for.
+// The bytes that a tag stands for; SetPattern uses the string's memory again.
 void FillPattern(std::byte* to, uint64_t size, uint64_t tag);
+void SetPattern(std::string* bytes, uint64_t size, uint64_t tag);
 std::string Pattern(uint64_t size, uint64_t tag);
 bool MatchesPattern(Bytes bytes, uint64_t tag);
 inline uint64_t MetadataTag(uint64_t tag) { return ~tag * 0x9E37'79B9'7F4A'7C15; }

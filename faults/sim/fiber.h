@@ -25,6 +25,7 @@ class Fiber {
 
  private:
   static void Enter(boost::context::detail::transfer_t from);
+  void Abandon();
 
   std::byte* memory_ = nullptr;  // guard page, then the stack
   boost::context::detail::fcontext_t self_ = nullptr, caller_ = nullptr;

@@ -5,32 +5,70 @@
 #include <algorithm>
 #include <cstring>
 
+#include "store/segment/segment.h"
+
 namespace lightning::faults {
 
-Catalogue::Catalogue(const Plan& plan) {
+void Catalogue::Read(const Plan& plan) {
+  for (size_t key = 0; key < names_.size(); ++key) by_key_[key].clear();
+  names_.clear();
+  sorted_.clear();
+  items_used_ = 0;
+  programs_.clear();
+  first_.clear();
   for (const PlanClient& client : plan.clients) {
     for (const auto* program : {&client.before, &client.operations}) {
+      programs_.push_back({program, first_.size()});
       for (const PlanOperation& operation : *program) Add(operation);
     }
   }
 }
 
+uint32_t Catalogue::NumberOf(const std::string& key) {
+  const auto at = std::lower_bound(sorted_.begin(), sorted_.end(), key,
+                                   [&](uint32_t known, const std::string& name) { return *names_[known] < name; });
+  if (at != sorted_.end() && *names_[*at] == key) return *at;
+  const auto number = static_cast<uint32_t>(names_.size());
+  sorted_.insert(at, number);
+  names_.push_back(&key);
+  if (by_key_.size() < names_.size()) by_key_.emplace_back();
+  return number;
+}
+
+KnownItem& Catalogue::NextItem() {
+  if (items_used_ == items_.size()) items_.emplace_back();
+  return items_[items_used_++];
+}
+
 void Catalogue::Add(const PlanOperation& operation) {
-  first_[&operation] = items_.size();
+  first_.push_back(items_used_);
   if (operation.action == Action::kList) return;  // names a prefix, and no key
+  const bool writes = operation.action == Action::kPut || operation.action == Action::kReplace ||
+                      operation.action == Action::kPutBatch || operation.action == Action::kCreate;
   for (const NamedItem& named : operation.items) {
-    const auto [at, fresh] = numbers_.try_emplace(named.key, static_cast<uint32_t>(names_.size()));
-    if (fresh) {
-      names_.push_back(named.key);
-      by_key_.emplace_back();
-    }
-    const bool writes = operation.action == Action::kPut || operation.action == Action::kReplace ||
-                        operation.action == Action::kPutBatch || operation.action == Action::kCreate;
-    if (writes) by_key_[at->second].push_back(items_.size());
-    const Item& item = named.item;
-    items_.push_back(
-        {at->second, item, Pattern(item.size, item.tag), Pattern(item.metadata_size, MetadataTag(item.tag))});
+    const uint32_t key = NumberOf(named.key);
+    if (writes) by_key_[key].push_back(items_used_);
+    KnownItem& known = NextItem();
+    known.key = key;
+    known.item = named.item;
+    SetPattern(&known.value, known.item.size, known.item.tag);
+    SetPattern(&known.metadata, known.item.metadata_size, MetadataTag(known.item.tag));
   }
+}
+
+const KnownItem* Catalogue::Of(const PlanOperation& operation, size_t item) const {
+  const auto place = reinterpret_cast<uintptr_t>(&operation);
+  const Program* its = nullptr;
+  uintptr_t index = 0;
+  for (const Program& program : programs_) {
+    index = (place - reinterpret_cast<uintptr_t>(program.operations->data())) / sizeof operation;
+    if (index < program.operations->size()) {
+      its = &program;
+      break;
+    }
+  }
+  LIGHTNING_ASSERT(its != nullptr);  // an operation of the plan
+  return &items_[first_[its->first + index] + item];
 }
 
 const KnownItem* Catalogue::Recognise(uint32_t key, Bytes value, Bytes metadata) const {

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,26 +23,34 @@ struct KnownItem {
 // The plan's keys and items by number.
 class Catalogue {
  public:
-  explicit Catalogue(const Plan& plan);
+  explicit Catalogue(const Plan& plan) { Read(plan); }
+  // The plan as it is now, which stays as it is until the next one. What the last one took is used again.
+  void Read(const Plan& plan);
 
   size_t keys() const { return names_.size(); }
-  const std::string& name(uint32_t key) const { return names_[key]; }
-  // REQUIRES: the plan names it.
-  uint32_t Find(const std::string& key) const { return numbers_.at(key); }
-  // Of one operation, in its order.
-  const KnownItem* Of(const PlanOperation& operation, size_t item) const {
-    return &items_[first_.at(&operation) + item];
-  }
+  const std::string& name(uint32_t key) const { return *names_[key]; }
+  // Of one operation of the plan, in its order.
+  const KnownItem* Of(const PlanOperation& operation, size_t item) const;
   // Which of the items that the plan puts under this key has these bytes; null when none has.
   const KnownItem* Recognise(uint32_t key, Bytes value, Bytes metadata) const;
 
  private:
+  // A client's operations, side by side in the plan.
+  struct Program {
+    const std::vector<PlanOperation>* operations;
+    size_t first;  // of its operations in first_
+  };
   void Add(const PlanOperation& operation);
-  std::vector<std::string> names_;
-  std::map<std::string, uint32_t> numbers_;
-  std::vector<KnownItem> items_;
-  std::map<const PlanOperation*, size_t> first_;
-  std::vector<std::vector<size_t>> by_key_;
+  uint32_t NumberOf(const std::string& key);
+  KnownItem& NextItem();
+
+  std::vector<const std::string*> names_;  // the plan's
+  std::vector<uint32_t> sorted_;           // keys by name
+  std::vector<KnownItem> items_;           // of these the first so many
+  size_t items_used_ = 0;
+  std::vector<Program> programs_;
+  std::vector<size_t> first_;                // by operation: its first item
+  std::vector<std::vector<size_t>> by_key_;  // as many as keys, or more
 };
 
 // One operation on one key. Times are accesses to shared words since the beginning.
@@ -69,8 +76,9 @@ class Record {
   void Clear();
   // The catalogue names other keys and items now.
   void CatalogueChanged() {
-    keys_.assign(catalogue_.keys(), {});
-    reserved_.assign(catalogue_.keys(), {});
+    Clear();
+    keys_.resize(catalogue_.keys());
+    reserved_.resize(catalogue_.keys());
   }
 
   // A number by which to end it.

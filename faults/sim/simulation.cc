@@ -114,7 +114,7 @@ Simulation::Simulation(const Plan& plan)
 }
 
 void Simulation::PlanChanged() {
-  catalogue_ = Catalogue(plan_);
+  catalogue_.Read(plan_);
   record_.CatalogueChanged();
 }
 

@@ -29,7 +29,22 @@ class BlockHeapTest : public test::WithTransaction {
     const BlockId id = on_page ? heap_.AllocateOnPage(granules) : heap_.Allocate(granules);
     most_allocate_ = std::max(most_allocate_, actor_.slot().log_count.Load() - before);
     t_.Commit(1);
-    if (!id) return id;
+    if (id) Add(id, granules, on_page);
+    EXPECT_EQ(free_granules(), total() - used_granules_);
+    return id;
+  }
+  // The same of several; as many as there was room for.
+  std::vector<BlockId> AllocateSeveral(uint32_t granules, size_t count) {
+    std::vector<BlockId> ids(count);
+    const uint64_t before = actor_.slot().log_count.Load();
+    ids.resize(heap_.Allocate(granules, ids));
+    most_allocate_ = std::max(most_allocate_, (actor_.slot().log_count.Load() - before) / std::max<size_t>(1, count));
+    t_.Commit(1);
+    for (const BlockId id : ids) Add(id, granules, false);
+    EXPECT_EQ(free_granules(), total() - used_granules_);
+    return ids;
+  }
+  void Add(BlockId id, uint32_t granules, bool on_page) {
     const uint64_t extent = segment().block(id).extent.Load();
     const uint32_t begin = High(extent);
     EXPECT_EQ(Low(extent), granules) << "exactly what was asked for";
@@ -46,17 +61,18 @@ class BlockHeapTest : public test::WithTransaction {
     }
     used_[begin] = {id, begin + granules};
     used_granules_ += granules;
-    EXPECT_EQ(free_granules(), total() - used_granules_);
-    return id;
   }
-  void Free(BlockId id) {
-    const uint64_t extent = segment().block(id).extent.Load();
+  void Free(BlockId id) { FreeSeveral({id}); }
+  void FreeSeveral(const std::vector<BlockId>& ids) {
+    for (const BlockId id : ids) {
+      const uint64_t extent = segment().block(id).extent.Load();
+      used_.erase(High(extent));
+      used_granules_ -= Low(extent);
+    }
     const uint64_t before = actor_.slot().log_count.Load();
-    heap_.Free(id);
-    most_free_ = std::max(most_free_, actor_.slot().log_count.Load() - before);
+    heap_.Free(ids);
+    most_free_ = std::max(most_free_, (actor_.slot().log_count.Load() - before) / std::max<size_t>(1, ids.size()));
     t_.Commit(1);
-    used_.erase(High(extent));
-    used_granules_ -= Low(extent);
     EXPECT_EQ(free_granules(), total() - used_granules_);
   }
   // The free extents of the model, merged as they must be.
@@ -121,6 +137,31 @@ TEST_F(BlockHeapTest, FreeNeighboursAreMergedInEveryOrder) {
   } while (std::next_permutation(order.begin(), order.end()));
 }
 
+TEST_F(BlockHeapTest, SeveralLieSideBySideAndCostLessThanOneByOne) {
+  const uint64_t nothing = actor_.slot().log_count.Load();
+  BlockId ids[8];
+  ASSERT_EQ(heap_.Allocate(5, ids), 8u);
+  const uint64_t together = actor_.slot().log_count.Load() - nothing;
+  t_.Commit(1);
+  for (uint32_t i = 0; i < 8; ++i) EXPECT_EQ(High(segment().block(ids[i]).extent.Load()), 5 * i);
+  heap_.Free(ids);
+  EXPECT_LT(actor_.slot().log_count.Load(), together) << "they are put together again before they are listed";
+  t_.Commit(1);
+  EXPECT_EQ(FreeExtents(), (std::vector<std::pair<uint32_t, uint32_t>>{{0, total()}}));
+  for (BlockId& id : ids) id = heap_.Allocate(5);
+  EXPECT_GT(actor_.slot().log_count.Load(), 2 * together);
+}
+
+TEST_F(BlockHeapTest, OfSeveralAsManyAreGivenAsThereIsRoomFor) {
+  const std::vector<BlockId> holes = AllocateSeveral(7, 5);
+  ASSERT_TRUE(Allocate(total() - 35));
+  Free(holes[0]);
+  Free(holes[2]);
+  Free(holes[3]);
+  EXPECT_EQ(AllocateSeveral(7, 8).size(), 3u) << "from a hole for one and a hole for two";
+  EXPECT_TRUE(AllocateSeveral(1, 3).empty());
+}
+
 // Recently freed blocks are used first: they are warm.
 TEST_F(BlockHeapTest, TheMostRecentlyFreedBlockOfTheSizeIsUsedFirst) {
   std::vector<BlockId> blocks;
@@ -182,6 +223,12 @@ TEST_F(BlockHeapTest, RandomSequencesAgreeWithTheModel) {
         const uint32_t size = 1 + static_cast<uint32_t>(random() % (1u << random() % 12));
         const bool on_page = random() % 4 == 0;
         const uint32_t largest = LargestGap();
+        if (random() % 4 == 0) {
+          const std::vector<BlockId> several = AllocateSeveral(size, 1 + random() % 8);
+          EXPECT_EQ(several.empty(), largest < size) << "seed " << seed << " step " << step;
+          mine.insert(mine.end(), several.begin(), several.end());
+          continue;
+        }
         const BlockId id = Allocate(size, on_page);
         if (id) {
           mine.push_back(id);
@@ -191,9 +238,11 @@ TEST_F(BlockHeapTest, RandomSequencesAgreeWithTheModel) {
           EXPECT_LT(largest, size) << "what fits is given: seed " << seed << " step " << step;
         }
       } else {
-        std::swap(mine[random() % mine.size()], mine.back());
-        Free(mine.back());
-        mine.pop_back();
+        // Now and then many, so that neighbours are among them, in any order.
+        const size_t count = random() % 8 == 0 ? 1 + random() % mine.size() : 1;
+        std::shuffle(mine.begin(), mine.end(), random);
+        FreeSeveral({mine.end() - static_cast<std::ptrdiff_t>(count), mine.end()});
+        mine.resize(mine.size() - count);
       }
     }
     EXPECT_EQ(FreeExtents(), Gaps()) << "seed " << seed;

@@ -66,38 +66,52 @@ bool Caches::Keep(Extent extent, uint32_t granules, uint32_t limit) {
   return true;
 }
 
+// Entries: an id each, the two places that they come from, two counts: 12.
 void Caches::FetchIds() {
   const Central& central = segment_.central();
-  for (uint32_t i = 0; i < kRefill; ++i) {
-    ObjectId id{Low(central.object_free_list.Load())};
+  const uint64_t have = slot_.id_count.Load();
+  LIGHTNING_ASSERT(have <= kIdCache);
+  const uint64_t want = std::min<uint64_t>(kRefill, kIdCache - have);
+  ObjectId next{Low(central.object_free_list.Load())};
+  const bool listed{next};
+  uint64_t unused = central.object_unused.Load(), got = 0;
+  const uint64_t first_unused = unused;
+  Writes<kRefill + 4> writes(t_);
+  for (; got < want; ++got) {
+    ObjectId id = next;
     if (id) {
-      t_.Set(central.object_free_list, Low(segment_.object(id).links.Load()));
+      next = ObjectId{Low(segment_.object(id).links.Load())};
+    } else if (unused < segment_.geometry().objects) {
+      id = ObjectId{static_cast<uint32_t>(++unused)};
     } else {
-      const uint64_t unused = central.object_unused.Load();
-      if (unused >= segment_.geometry().objects) return;
-      t_.Set(central.object_unused, unused + 1);
-      id = ObjectId{static_cast<uint32_t>(unused + 1)};
+      break;
     }
-    t_.Add(central.object_free_count, ~uint64_t{0});
-    if (!KeepId(id)) {
-      GiveId(id);
-      return;
-    }
+    writes.Add(slot_.ids[have + got], id.value);
   }
+  if (got == 0) return;
+  if (listed) writes.Add(central.object_free_list, next.value);
+  if (unused != first_unused) writes.Add(central.object_unused, unused);
+  writes.Add(central.object_free_count, central.object_free_count.Load() - got);
+  writes.Add(slot_.id_count, have + got);
+  writes.Write();
 }
 
+// Entries: what allocating writes, two words each, and their count.
 void Caches::FetchBlocks(uint32_t granules) {
-  BlockHeap heap(t_);
+  const uint64_t have = slot_.block_count.Load();
+  LIGHTNING_ASSERT(have <= kBlockCache);
   // One block of a large size, several of a small one.
-  const uint32_t want = granules > kPageSize / kGranule ? 1 : kRefill;
-  for (uint32_t i = 0; i < want; ++i) {
-    const BlockId id = heap.Allocate(granules);
-    if (!id) return;
-    if (!Keep({id, High(segment_.block(id).extent.Load())}, granules, kBlockCache)) {
-      heap.Free(id);
-      return;
-    }
+  const uint64_t want = std::min<uint64_t>(granules > kPageSize / kGranule ? 1 : kRefill, kBlockCache - have);
+  BlockId ids[kRefill];
+  const uint32_t got = BlockHeap(t_).Allocate(granules, std::span(ids, want));
+  if (got == 0) return;
+  Writes<2 * kRefill + 1> writes(t_);
+  for (uint32_t i = 0; i < got; ++i) {
+    writes.Add(slot_.blocks[have + i], Pack(granules, ids[i].value));
+    writes.Add(slot_.places[have + i], High(segment_.block(ids[i]).extent.Load()));
   }
+  writes.Add(slot_.block_count, have + got);
+  writes.Write();
 }
 
 void Caches::FetchCredits(uint64_t wanted) {
@@ -112,9 +126,9 @@ void Caches::FetchCredits(uint64_t wanted) {
 
 void Caches::GiveId(ObjectId id) {
   const Central& central = segment_.central();
-  t_.Set(segment_.object(id).links, Low(central.object_free_list.Load()));
-  t_.Set(central.object_free_list, id.value);
-  t_.Add(central.object_free_count, 1);
+  t_.Set({{segment_.object(id).links, Low(central.object_free_list.Load())},
+          {central.object_free_list, id.value},
+          {central.object_free_count, central.object_free_count.Load() + 1}});
 }
 
 bool Caches::GiveBlocks(uint32_t limit) {
@@ -122,9 +136,10 @@ bool Caches::GiveBlocks(uint32_t limit) {
   LIGHTNING_ASSERT(count <= kBlockCache);
   const uint64_t give = std::min<uint64_t>(limit, count);
   if (give == 0) return false;
-  BlockHeap heap(t_);
   // The oldest stand first; what was kept last stays, since it is warm.
-  for (uint64_t i = 0; i < give; ++i) heap.Free(BlockId{Low(slot_.blocks[i].Load())});
+  BlockId ids[kBlockCache];
+  for (uint64_t i = 0; i < give; ++i) ids[i] = BlockId{Low(slot_.blocks[i].Load())};
+  BlockHeap(t_).Free(std::span(ids, give));
   // Into their place goes what was kept last, as far as need be: fewer moves than a shift of all.
   const uint64_t left = count - give;
   for (uint64_t i = 0; i < std::min(give, left); ++i) {
@@ -135,13 +150,22 @@ bool Caches::GiveBlocks(uint32_t limit) {
   return true;
 }
 
+// Entries: the links of each, the list's head, two counts.
 bool Caches::GiveIds(uint32_t limit) {
   const uint64_t count = slot_.id_count.Load();
   LIGHTNING_ASSERT(count <= kIdCache);
   const uint64_t give = std::min<uint64_t>(limit, count);
   if (give == 0) return false;
-  for (uint64_t i = count - give; i < count; ++i) GiveId(ObjectId{Low(slot_.ids[i].Load())});
-  t_.Set(slot_.id_count, count - give);
+  const Central& central = segment_.central();
+  uint64_t head = Low(central.object_free_list.Load());
+  for (uint64_t i = count - give; i < count; ++i) {
+    const ObjectId id{Low(slot_.ids[i].Load())};
+    t_.Set(segment_.object(id).links, head);
+    head = id.value;
+  }
+  t_.Set({{central.object_free_list, head},
+          {central.object_free_count, central.object_free_count.Load() + give},
+          {slot_.id_count, count - give}});
   return true;
 }
 

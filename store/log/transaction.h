@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <span>
+#include <utility>
 
 #include "store/gate/gate.h"
 #include "store/log/environment.h"
@@ -104,6 +105,23 @@ class Transaction {
   const uint64_t owner_;  // as a lock word's upper half
   uint32_t count_ = 0;    // of log entries
   uint32_t held_ = 0;
+};
+
+// Logged writes that become one Set: at most N, to different cells. REQUIRES: Write() comes after the last Add().
+template <size_t N>
+class Writes {
+ public:
+  explicit Writes(Transaction& transaction) : t_(transaction) {}
+  void Add(const Cell& cell, uint64_t value) {
+    LIGHTNING_ASSERT(count_ < N);
+    writes_[count_++] = {cell, value};
+  }
+  void Write() { t_.Set(std::span(writes_, std::exchange(count_, size_t{0}))); }
+
+ private:
+  Transaction& t_;
+  Transaction::Write writes_[N];
+  size_t count_ = 0;
 };
 
 }  // namespace lightning
