@@ -47,9 +47,11 @@ def say(text):
 
 
 def environment(extra=""):
-    """For a target: leaks are the panics' own, and deep stacks of each allocation take a tenth of the time."""
-    return dict(os.environ, ASAN_OPTIONS="detect_leaks=0:malloc_context_size=2:quarantine_size_mb=4:"
-                "allocator_may_return_null=0" + extra, UBSAN_OPTIONS="print_stacktrace=1")
+    """For a target: leaks are the panics' own, deep stacks of each allocation take a tenth of the time, and what is kept
+    freed fits the processor's cache: many executions of most targets."""
+    return dict(os.environ, ASAN_OPTIONS="detect_leaks=0:malloc_context_size=2:quarantine_size_mb=1:"
+                "thread_local_quarantine_size_kb=256:allocator_may_return_null=0" + extra,
+                UBSAN_OPTIONS="print_stacktrace=1")
 
 
 def build(names, preset="fuzz", root=ROOT):

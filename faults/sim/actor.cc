@@ -138,6 +138,8 @@ void Actor::PutBatch(const PlanOperation& operation) {
   const uint32_t batch = record_.NextBatch();
   std::vector<BatchItem> items;
   std::vector<Record::Token> tokens;
+  items.reserve(operation.items.size());
+  tokens.reserve(operation.items.size());
   for (size_t i = 0; i < operation.items.size(); ++i) {
     const KnownItem* const item = record_.catalogue().Of(operation, i);
     items.push_back({operation.items[i].key, AsBytes(item->value), AsBytes(item->metadata)});

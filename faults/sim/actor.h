@@ -1,7 +1,6 @@
 // One client of a plan: does its operations, and writes down what it meant to do and what came of it.
 #pragma once
 
-#include <deque>
 #include <functional>
 #include <optional>
 #include <string>
@@ -96,7 +95,7 @@ class Actor {
   Stage& stage_;
   Record& record_;
   std::optional<Client> client_;
-  std::deque<Kept> kept_;
+  std::vector<Kept> kept_;
   std::vector<Open> open_;
   std::vector<Subscription> subscriptions_;
   std::vector<Last> last_;  // what it last saw of each key

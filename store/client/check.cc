@@ -15,6 +15,7 @@ namespace {
 // What moves when anything moves. Equal before and after: the look in between saw one state.
 std::vector<uint64_t> Fingerprint(const Segment& segment) {
   std::vector<uint64_t> words;
+  words.reserve(2 * size_t{segment.slots_used()});
   for (SlotIndex i = 0; i < segment.slots_used(); ++i) {
     const Slot& slot = segment.slot(i);
     words.push_back(slot.state.Load());

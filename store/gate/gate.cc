@@ -257,15 +257,18 @@ void Window::Clear(uint64_t offset, uint64_t size) {
     const std::atomic_ref<uint32_t> word(*reinterpret_cast<uint32_t*>(at));
     if (word.load(std::memory_order_relaxed) != 0) word.store(0, std::memory_order_release);
   };
-  std::byte* at = Payload(offset, size);
+  Touch(offset, size);
+  std::byte* at = base_ + offset;
   std::byte* const end = at + size;
   for (; at + kLine <= end; at += kLine) {
     auto* words = reinterpret_cast<uint64_t*>(at);
     if ((load(words[0]) | load(words[1]) | load(words[2]) | load(words[3]) | load(words[4]) | load(words[5]) |
          load(words[6]) | load(words[7])) == 0)
       continue;
+    BeforePayload(at, kLine);
     for (uint64_t i = 0; i < kLine; i += sizeof(uint32_t)) clear(at + i);
   }
+  if (at < end) BeforePayload(at, static_cast<uint64_t>(end - at));
   for (; at < end; at += sizeof(uint32_t)) clear(at);
 }
 
