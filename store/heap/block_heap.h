@@ -34,16 +34,15 @@ class BlockHeap {
   static uint32_t LargestFree(const Segment& segment);
 
   // Log entries that one call may write for each block, counted from the code: see the comment at each place.
-  static constexpr uint32_t kAllocateEntries = 29;
-  static constexpr uint32_t kFreeEntries = 24;
+  static constexpr uint32_t kAllocateEntries = 30;
+  static constexpr uint32_t kFreeEntries = 23;
 
  private:
+  class Descriptors;
   BlockId Find(uint32_t granules) const;
   BlockId FindInBin(uint32_t bin, uint32_t granules, uint32_t limit) const;
   void Insert(BlockId id, uint32_t granules);
   void Remove(BlockId id, uint32_t granules);
-  BlockId TakeDescriptor();
-  void ReturnDescriptor(BlockId id);
   // Makes the part of the unlisted block `id` from `granules` on a block of its own, also unlisted. None: no
   // descriptor.
   BlockId SplitOff(BlockId id, uint32_t granules);
@@ -62,7 +61,6 @@ class BlockHeap {
     return {id, High(extent), Low(extent), BlockId{High(neighbours)}, BlockId{Low(neighbours)}};
   }
   void List(const Extent& free);
-  void Join(Extent* first, const Extent& second);
 
   uint32_t SizeOf(BlockId id) const { return Low(segment_.block(id).extent.Load()); }
   bool IsFree(BlockId id) const {

@@ -1,7 +1,6 @@
 #include "store/index/eviction.h"
 
 #include <algorithm>
-#include <unordered_map>
 
 #include "store/index/object.h"
 #include "store/log/words.h"
@@ -9,15 +8,16 @@
 namespace lightning {
 namespace {
 
-std::unordered_map<uint32_t, uint64_t> LastUses(const Segment& segment) {
-  std::unordered_map<uint32_t, uint64_t> uses;
+// When the objects after `hand`, as many as `look`, were used last, as far as anybody remembers; zero: nobody.
+std::vector<uint64_t> LastUses(const Segment& segment, uint64_t used, uint64_t hand, uint64_t look) {
+  std::vector<uint64_t> uses(look);
   for (SlotIndex slot = 0; slot < segment.slots_used(); ++slot) {
     if (SlotState::Decode(segment.slot(slot).state.Load()).life == SlotLife::kFree) continue;
     for (const Recency& recency : segment.client_page(slot).recency) {
       const uint32_t id = recency.object.load(std::memory_order_relaxed);
-      if (id == 0) continue;
-      uint64_t& use = uses[id];
-      use = std::max(use, recency.tick.load(std::memory_order_relaxed));
+      if (id == 0 || id > used) continue;
+      const uint64_t place = (id - 1 + used - hand) % used;
+      if (place < look) uses[place] = std::max(uses[place], recency.tick.load(std::memory_order_relaxed));
     }
   }
   return uses;
@@ -27,21 +27,19 @@ std::unordered_map<uint32_t, uint64_t> LastUses(const Segment& segment) {
 
 std::vector<Candidate> EvictionCandidates(const Segment& segment, const PinnedObjects& pinned, uint64_t hand,
                                           uint64_t* next_hand) {
-  const auto uses = LastUses(segment);
   const uint64_t used = std::min<uint64_t>(segment.central().object_unused.Load(), segment.geometry().objects);
   std::vector<Candidate> candidates;
   *next_hand = 0;
   if (used == 0) return candidates;
   const uint64_t look = std::min<uint64_t>(used, kEvictionWindow);
+  hand %= used;
+  const std::vector<uint64_t> uses = LastUses(segment, used, hand, look);
   for (uint64_t i = 0; i < look; ++i) {
     const ObjectId id{static_cast<uint32_t>((hand + i) % used + 1)};
     const Object& object = segment.object(id);
     const ObjectFields fields = ObjectFields::Read(object);
     if (fields.head.state != ObjectState::kSealed || pinned.Contains(id)) continue;
-    const auto use = uses.find(id.value);
-    const uint64_t made = object.tick.Load();
-    const uint64_t tick = use == uses.end() ? made : std::max(made, use->second);
-    candidates.push_back({id, tick, fields.granules() * kGranule});
+    candidates.push_back({id, std::max(object.tick.Load(), uses[i]), fields.granules() * kGranule});
   }
   *next_hand = used <= kEvictionWindow ? 0 : (hand + look) % used;
   std::sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
