@@ -31,12 +31,12 @@ class EvictionTest : public testing::Test {
   ClientPage& page(SlotIndex slot) const {
     return *reinterpret_cast<ClientPage*>(memory_.memory() + memory_.geometry().ClientPageOffset(slot));
   }
-  std::vector<uint32_t> Order() const {
+  std::vector<uint32_t> Order(uint64_t hand = 0) const {
     PinnedObjects pinned;
     pinned.Collect(memory_.segment());
     uint64_t next = 0;
     std::vector<uint32_t> ids;
-    for (const Candidate& candidate : EvictionCandidates(memory_.segment(), pinned, 0, &next))
+    for (const Candidate& candidate : EvictionCandidates(memory_.segment(), pinned, hand, &next))
       ids.push_back(candidate.id.value);
     return ids;
   }
@@ -56,6 +56,13 @@ TEST_F(EvictionTest, AReadByAnyClientMakesItYounger) {
   NoteUse(page(1), ObjectId{3}, 400);
   NoteUse(page(0), ObjectId{3}, 300);  // the latest read of all counts
   EXPECT_EQ(Order(), (std::vector<uint32_t>{2, 4, 5, 6, 3, 1}));
+}
+
+TEST_F(EvictionTest, AReadCountsForItsObjectWhereverTheHandBegins) {
+  NoteUse(page(0), ObjectId{1}, 500);
+  NoteUse(page(1), ObjectId{5}, 400);
+  for (uint64_t hand = 0; hand < 2 * kObjects; ++hand)
+    EXPECT_EQ(Order(hand), (std::vector<uint32_t>{2, 3, 4, 6, 5, 1})) << hand;
 }
 
 TEST_F(EvictionTest, PinnedAndUnsealedOnesAreNoCandidates) {
