@@ -198,7 +198,7 @@ def fuzz_target(work, target, seconds):
     return checks or [Check(target, "passed", f"{read['executions']:,} executions, {read['per_second']:,} a second")]
 
 
-# From so many seconds on rows that need keys run in the emulated machine, where the processor has none. Others take seconds.
+# From so many seconds on what needs keys runs in the emulated machine, where the processor has none. Others take seconds.
 ISOLATION_EMULATED = 25
 NOT_KEYS = "mprotect.*:hidden.*:none.*"
 
@@ -234,6 +234,72 @@ def isolation(work):
         checks.append(Check("isolation", "failed", "no row", again))
     if result.status and not any(check.outcome == "failed" for check in checks):
         checks.append(Check("isolation", "failed", f"exit status {result.status}: {result.last_line()}", again))
+    return checks
+
+
+STRAY_FLOOR = 1_000_000  # stores a minute, of each mode
+
+
+def stray(work):
+    """Stray stores beside clients at work, in each mode, and how many a minute.
+
+    How many depends on the machine and on what else runs there: the floor is reported, and decides nothing.
+    """
+    checks = [] if has_keys() else [Check("keys", "skipped", "no protection keys here")]
+    modes = ["mprotect", "hidden"] + ["keys"] * has_keys()
+    for mode in modes:
+        report = work.results / f"stray-{mode}.json"
+        command = ["build/release/bin/lightning-faults", "run", "--engine", "real", "--stray", "--mode", mode,
+                   "--seconds", f"{max(1, work.seconds / len(modes)):.0f}", "--seed", str(work.seed)]
+        again = " ".join(command)
+        result = work.run(f"stray-{mode}", [*command, "--json", str(report), "--folder", str(work.failures / "engines"),
+                                            "--quiet"], 3 * work.seconds + 120)
+        read = read_json(report)
+        if read is None or "stray" not in read or result.status not in (0, 1):
+            checks.append(of_status(result, mode, again))
+            continue
+        its = read["stray"]
+        reached = "at least" if its["per_minute"] >= STRAY_FLOOR else "fewer than"
+        rate = f"{its['per_minute']:,.0f} a minute, {reached} {STRAY_FLOOR:,}"
+        work.did.append(f"{mode} {rate}")
+        if result.status or read["failures"]:
+            what = "; ".join(failure.get("what", "?") for failure in read["failures"]) or result.last_line()
+            checks.append(Check(mode, "failed", what, again))
+        elif not its["fired"]:
+            checks.append(Check(mode, "failed", "fired is 0: it did nothing", again))
+        else:
+            checks.append(Check(mode, "passed", f"{its['fired']:,} fired ({rate}), {its['landed']:,} landed"))
+    return checks
+
+
+FIRE_ALL, FIRE_WINDOWS = 300, 10_000_000  # from so many seconds on each mode opens so many windows
+FIRE_EMULATED = 2_000                     # windows of mode keys in the emulated machine, for each second
+
+
+def fire(work):
+    """Windows under a storm of signals, threads and forks, in each mode."""
+    missing = absent(work, "ci/isolation")
+    if missing:
+        return missing
+    windows = max(100_000, round(FIRE_WINDOWS * min(1, work.seconds / FIRE_ALL)))
+    emulated = max(40_000, round(FIRE_EMULATED * work.seconds)) if work.seconds >= ISOLATION_EMULATED else 0
+    command = ["ci/isolation", "--fire", str(windows), "--emulated", str(emulated)]
+    again = " ".join(command)
+    result = work.run("fire", command, 3 * work.seconds + 3600)
+    checks = []
+    for mode in ("keys", "mprotect", "hidden", "none"):
+        did = re.search(rf"^{mode}: (([0-9]+) windows, .*)$", result.text, re.MULTILINE)
+        ends = re.findall(rf"^\[ +(OK|FAILED) +\] Modes/FireTest\.\w+/{mode}\b.* ms\)", result.text, re.MULTILINE)
+        left_out = re.search(r"mode keys is left out: (.*)", result.text)
+        if ends == ["OK"] and did and int(did.group(2)):
+            checks.append(Check(mode, "passed", did.group(1)))
+            work.did.append(f"{mode} {int(did.group(2)):,}")
+        elif mode == "keys" and left_out and not ends:
+            checks.append(Check(mode, "skipped", left_out.group(1)))
+        else:
+            checks.append(Check(mode, "failed", did.group(1) if did else f"no result: {result.last_line()}", again))
+    if result.status not in (0, CANNOT_RUN) and all(check.outcome != "failed" for check in checks):
+        checks.append(Check("fire", "failed", f"exit status {result.status}: {result.last_line()}", again))
     return checks
 
 
@@ -336,13 +402,15 @@ class Part:
 
 
 PARTS = [
-    Part("campaign", campaign, 400),
-    Part("kills", kills, 325),
-    Part("fuzz", fuzz, 775, built=False),
-    Part("isolation", isolation, 100),
-    Part("mutants", mutants, 1500),
-    Part("slow", slow, 150, least=60),
-    Part("sanitizers", sanitizers, 350, least=300, built=False),
+    Part("campaign", campaign, 350),
+    Part("kills", kills, 275),
+    Part("stray", stray, 130),
+    Part("fuzz", fuzz, 600, built=False),
+    Part("isolation", isolation, 90),
+    Part("fire", fire, 310),
+    Part("mutants", mutants, 1400),
+    Part("slow", slow, 125, least=60),
+    Part("sanitizers", sanitizers, 320, least=300, built=False),
 ]
 # The parts to which another seed is news.
 SEEDED = ("campaign", "kills", "fuzz")
