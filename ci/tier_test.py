@@ -10,7 +10,8 @@ import subprocess
 import pytest
 
 import tier
-from tier_parts import PARTS, Part, has_keys
+from tier_checks import has_keys
+from tier_parts import PARTS, Part
 
 CI = pathlib.Path(__file__).resolve().parent
 ENGINES = {"failures": [], "stray": {"fired": 5}, "ops": {"count": 5}, "kills": {"count": 5}, "sim": {"schedules": 5},
@@ -38,7 +39,8 @@ def script(path, answer, status=0, says=""):
 
 @pytest.fixture(name="tree")
 def fake_tree(tmp_path):
-    for name in ("nightly", "soak", "common.sh", "tier.py", "tier_parts.py", "summarize.py", "kept.py"):
+    for name in ("nightly", "soak", "common.sh", "tier.py", "tier_checks.py", "tier_isolation.py",
+                 "tier_parts.py", "summarize.py", "kept.py"):
         (tmp_path / "ci").mkdir(exist_ok=True)
         shutil.copy(CI / name, tmp_path / "ci" / name)
     for name in ("setup", "build"):
