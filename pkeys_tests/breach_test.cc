@@ -63,11 +63,11 @@ TEST_F(KeysBreachTest, RightsThatWereLeftOpen) {
   EXPECT_TRUE(Audit().ok());
 }
 
+// But for closing: that a client refuses to close leaves it behind (EntryTest, in a child).
 TEST_F(KeysBreachTest, EachOperationLooks) {
-  Result<Client> closing = Connect(Isolation::kKeys);
   Result<Writer> sealed = client_->Create("sealed", 70'000), aborted = client_->Create("aborted", 100);
   Result<Subscription> subscription = client_->Subscribe();
-  ASSERT_TRUE(closing.ok() && sealed.ok() && aborted.ok() && subscription.ok());
+  ASSERT_TRUE(sealed.ok() && aborted.ok() && subscription.ok());
   const BatchItem items[] = {{"batch", AsBytes("x"), {}}};
   const std::pair<const char*, std::function<Code()>> operations[] = {
       {"get", [&] { return client_->Get("key").code(); }},
@@ -87,7 +87,6 @@ TEST_F(KeysBreachTest, EachOperationLooks) {
       {"subscribe", [&] { return client_->Subscribe().code(); }},
       {"next", [&] { return subscription->Next(std::chrono::milliseconds(1)).code(); }},
       {"check", [&] { return client_->Check().ok ? Code::kOk : Code::kIsolationBroken; }},
-      {"close", [&] { return closing->Close(), told_ == 1 ? Code::kIsolationBroken : Code::kOk; }},
   };
   for (const auto& [name, operation] : operations) {
     SCOPED_TRACE(name);
