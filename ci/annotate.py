@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from tier_parts import again_of
+from tier_checks import again_of
 
 MOST = 10  # annotations a file: GitHub shows no more of one step
 

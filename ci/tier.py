@@ -25,7 +25,8 @@ from pathlib import Path
 
 from kept import describe
 from summarize import write_junit
-from tier_parts import CANNOT_RUN, PARTS, SEEDED, Check, Result, Work, seed_of
+from tier_checks import CANNOT_RUN, Check, Result, Work, seed_of
+from tier_parts import PARTS, SEEDED
 
 ROOT = Path(__file__).resolve().parent.parent
 OUTCOMES = ("passed", "failed", "skipped")

@@ -3,90 +3,16 @@
 A part yields checks. A check that did nothing is a failure: a figure of zero says that something is broken.
 """
 
-import json
 import random
-import re
 import shlex
 import shutil
 import xml.etree.ElementTree as ElementTree
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import summarize
-
-CANNOT_RUN = 77
-
-
-@dataclass
-class Check:
-    name: str
-    outcome: str  # "passed", "failed" or "skipped"
-    detail: str = ""
-    again: str = ""  # the command that repeats a failure
-
-
-@dataclass
-class Result:
-    """How one command ended."""
-
-    status: int  # as a shell has it; 124: no end within its limit
-    log: Path
-    text: str = ""
-
-    def last_line(self):
-        lines = [line.strip() for line in self.text.splitlines() if line.strip()]
-        return lines[-1] if lines else f"exit status {self.status}, and no output"
-
-
-@dataclass
-class Work:
-    """What a part is given: its seconds and seed, a folder for results, one for failures, and how to run a command."""
-
-    root: Path
-    seconds: float
-    seed: int
-    results: Path
-    failures: Path
-    run: object  # run(name, command, limit in seconds) -> Result
-    clock: object  # () -> seconds; only differences mean something
-    did: list = field(default_factory=list)  # figures for the table
-
-
-def read_json(path):
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
-
-
-def seed_of(seed, name):
-    """Each part's own, the same wherever the part stands and whatever else runs."""
-    return random.Random(f"{seed} {name}").randrange(1, 2**31)
-
-
-def absent(work, script):
-    """A script that is not there is a failure, not a skip: the tier would be weaker than it says."""
-    if (work.root / script).is_file():
-        return []
-    return [Check(script, "failed", f"{script} is not in this tree", f"ls {script}")]
-
-
-def of_status(result, name, again):
-    """The check for a command that left no results: it cannot run here, or it broke."""
-    if result.status == CANNOT_RUN:
-        return Check(name, "skipped", result.last_line())
-    if result.status == 124:
-        return Check(name, "failed", f"no end within its limit; see {result.log}", again)
-    return Check(name, "failed", f"exit status {result.status} and no results: {result.last_line()}", again)
-
-
-def again_of(reproduce):
-    """How a failure is repeated from the root of the repository."""
-    kept = re.fullmatch(r"lightning-faults replay (\S+)", reproduce or "")
-    if kept:
-        return f"ci/replay {kept.group(1)}"
-    return f"build/release/bin/{reproduce}" if reproduce else ""
-
+from tier_checks import CANNOT_RUN, Check, absent, again_of, of_status, read_json
+from tier_isolation import fire, isolation, stray
 
 # What must not be zero, by the parts of a campaign.
 FIGURES = {"stray": "fired", "ops": "count", "kills": "count", "sim": "schedules", "step": "crash_states",
@@ -198,49 +124,6 @@ def fuzz_target(work, target, seconds):
     return checks or [Check(target, "passed", f"{read['executions']:,} executions, {read['per_second']:,} a second")]
 
 
-# From so many seconds on rows that need keys run in the emulated machine, where the processor has none. Others take seconds.
-ISOLATION_EMULATED = 25
-NOT_KEYS = "mprotect.*:hidden.*:none.*"
-
-
-def isolation(work):
-    """Each way in which a stray write could reach the store, in each mode."""
-    missing = absent(work, "ci/isolation")
-    if missing:
-        return missing
-    report = work.results / "isolation.json"
-    command, checks = ["ci/isolation"], []
-    if work.seconds < ISOLATION_EMULATED and not has_keys():
-        command += ["--filter", NOT_KEYS]
-        checks.append(Check("rows of mode keys", "skipped", "no protection keys here, and no time for the emulated machine: "
-                            f"from {ISOLATION_EMULATED} seconds on"))
-    again = " ".join(f"'{word}'" if "*" in word else word for word in command)
-    result = work.run("isolation", [*command, "--json", str(report)], 3 * work.seconds + 3600)
-    rows = read_json(report)
-    if rows is None or result.status not in (0, 1):
-        return [of_status(result, "isolation", again), *checks]
-    work.did.append(f"{len(rows):,} rows")
-    # What a row should have been, ci/isolation knows; it names each that was not.
-    wrong = dict(re.findall(r"^  (Isolation/\S+): (expected .*)$", result.text, re.MULTILINE))
-    for row in rows:
-        name = row["test"].removeprefix("Isolation/")
-        if row["test"] in wrong:
-            checks.append(Check(name, "failed", wrong.pop(row["test"]), f"ci/isolation --filter '{name}'"))
-        elif row["verdict"] == "skipped":
-            checks.append(Check(name, "skipped", row.get("reason", "no reason given")))
-        else:
-            checks.append(Check(name, "passed"))
-    if not rows:
-        checks.append(Check("isolation", "failed", "no row", again))
-    if result.status and not any(check.outcome == "failed" for check in checks):
-        checks.append(Check("isolation", "failed", f"exit status {result.status}: {result.last_line()}", again))
-    return checks
-
-
-def has_keys(cpuinfo="/proc/cpuinfo"):
-    return re.search(r"\bospke\b", Path(cpuinfo).read_text()) is not None
-
-
 MUTANTS_ALL = 1400  # from so many seconds on all are tried, however long that takes
 
 
@@ -336,13 +219,15 @@ class Part:
 
 
 PARTS = [
-    Part("campaign", campaign, 400),
-    Part("kills", kills, 325),
-    Part("fuzz", fuzz, 775, built=False),
-    Part("isolation", isolation, 100),
-    Part("mutants", mutants, 1500),
-    Part("slow", slow, 150, least=60),
-    Part("sanitizers", sanitizers, 350, least=300, built=False),
+    Part("campaign", campaign, 350),
+    Part("kills", kills, 275),
+    Part("stray", stray, 130),
+    Part("fuzz", fuzz, 600, built=False),
+    Part("isolation", isolation, 90),
+    Part("fire", fire, 310),
+    Part("mutants", mutants, 1400),
+    Part("slow", slow, 125, least=60),
+    Part("sanitizers", sanitizers, 320, least=300, built=False),
 ]
 # The parts to which another seed is news.
 SEEDED = ("campaign", "kills", "fuzz")

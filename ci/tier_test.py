@@ -10,12 +10,16 @@ import subprocess
 import pytest
 
 import tier
+from tier_checks import has_keys
 from tier_parts import PARTS, Part
 
 CI = pathlib.Path(__file__).resolve().parent
 ENGINES = {"failures": [], "stray": {"fired": 5}, "ops": {"count": 5}, "kills": {"count": 5}, "sim": {"schedules": 5},
            "step": {"crash_states": 5}, "cross_check": {"stepped": 5}}
-REAL = {"failures": [], "count": 7, "reads": 9}
+REAL = {"failures": [], "count": 7, "reads": 9, "stray": {"fired": 9, "per_minute": 2_000_000, "landed": 0}}
+# What ci/isolation says with --fire, where keys run in the emulated machine.
+FIRE = "\n".join(f"{mode}: 500 windows, 9 signals\n[       OK ] Modes/FireTest.NoWindow/{mode} (3 ms)"
+                 for mode in ("mprotect", "hidden", "none", "keys"))
 ROWS = [{"test": f"Isolation/none.mov/{name}", "verdict": verdict, "reason": "no such instruction"}
         for name, verdict in (("a", "landed"), ("b", "skipped"))]
 FUZZ = {"target": "ops", "executions": 10, "per_second": 5, "artifacts": []}
@@ -35,7 +39,8 @@ def script(path, answer, status=0, says=""):
 
 @pytest.fixture(name="tree")
 def fake_tree(tmp_path):
-    for name in ("nightly", "soak", "common.sh", "tier.py", "tier_parts.py", "summarize.py", "kept.py"):
+    for name in ("nightly", "soak", "common.sh", "tier.py", "tier_checks.py", "tier_isolation.py",
+                 "tier_parts.py", "summarize.py", "kept.py"):
         (tmp_path / "ci").mkdir(exist_ok=True)
         shutil.copy(CI / name, tmp_path / "ci" / name)
     for name in ("setup", "build"):
@@ -43,7 +48,7 @@ def fake_tree(tmp_path):
     script(tmp_path / "ci/campaign", ENGINES)
     script(tmp_path / "build/release/bin/lightning-faults", REAL)
     script(tmp_path / "ci/fuzz", FUZZ)
-    script(tmp_path / "ci/isolation", ROWS)
+    script(tmp_path / "ci/isolation", ROWS, says=FIRE)
     script(tmp_path / "ci/mutants", [{"name": "x", "caught": True, "by": "sim"}])
     script(tmp_path / "ci/sanitize", SANITIZED)
     (tmp_path / "faults/mutants").mkdir(parents=True)
@@ -61,15 +66,17 @@ def run(tree, *arguments, name="nightly", status=0):
 
 def test_every_part_runs_and_is_counted(tree):
     lines = run(tree, "--seconds", "3600", "--seed", "5", "--json", "n.json")
-    # 6 engines, kills, 2 targets, 2 rows of which one is skipped, 2 mutants, a slow test, 3 tests
-    assert lines[-1] == "16 passed, 0 failed, 1 skipped"
+    # 6 engines, kills, stray stores in 3 modes, 2 targets, 2 rows of which one is skipped, 4 modes under fire, 2 mutants,
+    # a slow test, 3 tests
+    keys = has_keys()
+    assert lines[-1] == f"{22 + keys} passed, 0 failed, {2 - keys} skipped"
     assert any("no such instruction: none.mov/b" in line for line in lines), "the skip is named"
     read = json.loads((tree / "n.json").read_text())
-    assert (read["passed"], read["failed"], read["skipped"], read["seed"]) == (16, 0, 1, 5)
+    assert (read["passed"], read["failed"], read["skipped"], read["seed"]) == (22 + keys, 0, 2 - keys, 5)
     assert [part["name"] for part in read["parts"]] == [part.name for part in PARTS]
     assert json.loads((tree / "build/nightly/tier.json").read_text()) == read, "recorded without --json too"
     assert not (tree / "lightning-failures").exists()
-    assert (tree / "build/nightly/junit.xml").read_text().count("<testcase") == 17
+    assert (tree / "build/nightly/junit.xml").read_text().count("<testcase") == 24
 
 
 def test_a_seed_is_new_each_time_and_repeats_what_it_did(tree):
@@ -126,6 +133,11 @@ def test_an_artifact_is_kept_with_its_replay(tree):
     ("campaign", "ci/campaign", "no json", 0, "and no results"),
     ("campaign", "ci/campaign", ENGINES, 139, "exit status 139"),
     ("kills", "build/release/bin/lightning-faults", dict(REAL, count=0), 0, "it did nothing"),
+    ("stray", "build/release/bin/lightning-faults", dict(REAL, stray={"fired": 0, "per_minute": 0, "landed": 0}), 0,
+     "it did nothing"),
+    ("stray", "build/release/bin/lightning-faults", dict(REAL, failures=[{"what": "a store landed"}]), 1, "a store landed"),
+    ("stray", "build/release/bin/lightning-faults", "no json", 139, "exit status 139"),
+    ("fire", "ci/isolation", ROWS, 1, "no result"),
     ("fuzz", "ci/fuzz", dict(FUZZ, executions=0), 0, "no execution"),
     ("fuzz", "ci/fuzz", FUZZ, 1, "without an artifact"),
     ("isolation", "ci/isolation", [], 0, "no row"),
@@ -151,12 +163,12 @@ def test_a_slow_test_that_fails_or_is_not_there_is_a_failure(tree):
     assert any("exit status 5" in line for line in lines), lines
 
 
-@pytest.mark.parametrize("name", ["fuzz", "isolation", "mutants", "sanitize"])
-def test_a_script_that_is_not_there_is_a_failure_and_no_skip(tree, name):
+@pytest.mark.parametrize("name, parts", [("fuzz", 1), ("isolation", 2), ("mutants", 1), ("sanitize", 1)])
+def test_a_script_that_is_not_there_is_a_failure_and_no_skip(tree, name, parts):
     (tree / "ci" / name).unlink()
     lines = run(tree, "--seconds", "3600", "--seed", "5", status=1)
     assert f"ci/{name} is not in this tree" in "\n".join(lines)
-    assert ", 1 failed, " in lines[-1]
+    assert f", {parts} failed, " in lines[-1]
 
 
 def test_what_cannot_run_here_is_skipped_by_name(tree):
@@ -193,10 +205,31 @@ def test_a_row_of_isolation_is_a_failure_with_its_own_command(tree):
     assert lines[-1] == "0 passed, 1 failed, 1 skipped"
 
 
+@pytest.mark.parametrize("rate, words", [(1_000_000, "1,000,000 a minute, at least 1,000,000"),
+                                         (999_999, "999,999 a minute, fewer than 1,000,000")])
+def test_the_rate_of_stray_stores_is_told_and_decides_nothing(tree, rate, words):
+    script(tree / "build/release/bin/lightning-faults", dict(REAL, stray=dict(REAL["stray"], per_minute=rate)))
+    lines = run(tree, "--seconds", "60", "--only", "stray")
+    assert sum(f"{mode} {words}" in "\n".join(lines) for mode in ("mprotect", "hidden")) == 2, lines
+
+
+def test_windows_under_fire_are_scaled_and_a_mode_that_fails_or_is_missing_is_a_failure(tree):
+    run(tree, "--seconds", "150", "--only", "fire")
+    run(tree, "--seconds", "20", "--only", "fire")
+    calls = [line.split()[1:] for line in (tree / "calls").read_text().splitlines() if "--fire" in line]
+    assert calls == [["--fire", "5000000", "--emulated", "300000"], ["--fire", "666667", "--emulated", "0"]]
+    for mode in ("mprotect", "keys"):
+        script(tree / "ci/isolation", ROWS, 1, says=FIRE.replace(f"[       OK ] Modes/FireTest.NoWindow/{mode}",
+                                                                f"[  FAILED  ] Modes/FireTest.NoWindow/{mode}"))
+        assert run(tree, "--seconds", "150", "--only", "fire", status=1)[-1] == "3 passed, 1 failed, 0 skipped"
+    script(tree / "ci/isolation", ROWS, 77, says=FIRE[:FIRE.index("keys:")] + "== mode keys is left out: no emulator")
+    assert run(tree, "--seconds", "150", "--only", "fire")[-1] == "3 passed, 0 failed, 1 skipped"
+
+
 def test_a_soak_has_rounds_with_seeds_of_their_own(tree):
     lines = run(tree, "--hours", "2.5", "--seed", "5", "--json", "s.json", name="soak")
     read = json.loads((tree / "s.json").read_text())
-    assert lines[-1].endswith("passed, 0 failed, 1 skipped")
+    assert lines[-1].endswith(f"passed, 0 failed, {2 - has_keys()} skipped")
     campaigns = [part for part in read["parts"] if part["name"].startswith("campaign")]
     assert len(campaigns) == 3 and len({part["seed"] for part in campaigns}) == 3
     assert sum(part["seconds"] for part in read["parts"]) == pytest.approx(2.5 * 3600)

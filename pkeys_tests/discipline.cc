@@ -40,8 +40,9 @@ void OnTrap(int, siginfo_t*, void* context) {
   ++report.instructions;
   if (InWindow()) {
     ++report.inside;
-    const auto at = static_cast<uint64_t>(static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_RIP]);
-    const Deed deed = watch->judge.Judge(at);
+    const greg_t* const registers = static_cast<ucontext_t*>(context)->uc_mcontext.gregs;
+    const auto at = static_cast<uint64_t>(registers[REG_RIP]);
+    const Deed deed = watch->judge.Judge(registers);
     report.gate_calls += deed == Deed::kGateCall;
     report.system_calls += deed == Deed::kSystemCall;
     report.allocations += deed == Deed::kAllocation;

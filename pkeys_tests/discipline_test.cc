@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <new>
 #include <optional>
@@ -16,6 +17,7 @@
 #include "store/client/core.h"
 #include "store/gate/process_key.h"
 #include "store/segment/segment_file.h"
+#include "store/testing/pointer_jumps.h"
 
 namespace lightning::pkeys {
 namespace {
@@ -170,6 +172,20 @@ TEST_P(PlantedTest, ACallThroughAPointerInAWindowIsSeen) {
   const auto deed = [] { function(); };
   EXPECT_EQ(Watch(true, deed).pointer_calls, 1u);
   EXPECT_TRUE(Watch(false, deed).well());
+}
+
+TEST_P(PlantedTest, AJumpThroughAPointerOutOfItsFunctionInAWindowIsSeen) {
+  for (const test::Jump jump : test::kJumpsOut) {
+    EXPECT_EQ(Watch(true, [&] { test::Do(jump); }).pointer_calls, 1u) << static_cast<int>(jump);
+    EXPECT_TRUE(Watch(false, [&] { test::Do(jump); }).well());
+  }
+}
+
+TEST_P(PlantedTest, ASwitchAndACallByNameAreNoJumpsOutOfAFunction) {
+  EXPECT_TRUE(Watch(true, [] { test::Do(test::Jump::kSwitch); }).well());
+  static volatile size_t size = 1;
+  static char from[8] = "a", to[8];
+  EXPECT_TRUE(Watch(true, [] { memmove(to, from, size); }).well());
 }
 
 }  // namespace

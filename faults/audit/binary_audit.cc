@@ -62,8 +62,9 @@ class Audit {
   AuditItem& Add(uint64_t address, const std::string& instruction, AuditItem::Verdict verdict,
                  const std::string& reason) {
     const Function* function = elf_.FunctionAt(address);
-    AuditItem item{address, instruction, function == nullptr ? "" : function->name, lines_.At(address),
-                   verdict, reason};
+    AuditItem item{
+        address, instruction, function == nullptr ? "" : function->name, lines_.At(address), lines_.FilesAt(address),
+        verdict, reason};
     if (verdict == AuditItem::Verdict::kViolation && IsAllowed(item.function))
       item.verdict = AuditItem::Verdict::kAllowed;
     return items_.insert_or_assign(address, std::move(item)).first->second;

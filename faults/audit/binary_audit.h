@@ -19,9 +19,10 @@ struct AuditItem {
     kViolation,
   };
   uint64_t address = 0;
-  std::string instruction;  // "WRPKRU", "XRSTOR"
-  std::string function;     // demangled; "" when unknown
-  std::string source;       // "function (file:line from file:line)"; "" without debug information
+  std::string instruction;         // "WRPKRU", "XRSTOR"
+  std::string function;            // demangled; "" when unknown
+  std::string source;              // "function (file:line from file:line)"; "" without debug information
+  std::vector<std::string> files;  // SourceLines::FilesAt
   Verdict verdict = Verdict::kViolation;
   std::string reason;
 };

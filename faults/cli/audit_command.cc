@@ -30,12 +30,17 @@ std::string FindLibrary(const std::string& name, const std::filesystem::path& be
   return "";
 }
 
+// The function, and its source where that is known. The source begins with the function, but for long names.
+std::string Place(const AuditItem& item) {
+  if (item.source.starts_with(item.function)) return item.source;
+  return item.function + "  " + item.source;
+}
+
 void Print(const AuditReport& report, bool quiet) {
   for (const AuditItem& item : report.items) {
     const bool well = item.verdict == AuditItem::Verdict::kOpens || item.verdict == AuditItem::Verdict::kCloses;
     if (well && quiet) continue;
-    fmt::print("{:#x}  {:<7} {:<9}  {}\n", item.address, item.instruction, VerdictName(item.verdict),
-               item.source.empty() ? item.function : item.source);
+    fmt::print("{:#x}  {:<7} {:<9}  {}\n", item.address, item.instruction, VerdictName(item.verdict), Place(item));
     if (!item.reason.empty()) fmt::print("           {}\n", item.reason);
   }
   fmt::print(

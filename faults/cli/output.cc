@@ -100,11 +100,12 @@ void PrintStray(const StrayPart& part) {
 
 void PrintStrayTargets(const StrayPart& part) {
   fmt::print("{:<10}{:>14}{:>14}{:>12}{:>10}{:>24}\n", "", "fired", "faulted", "private", "landed",
-             "with no window open");
+             "while a window was open");
   for (size_t i = 0; i < part.targets.size(); ++i) {
     const StrayFigures& its = part.targets[i];
     fmt::print("{:<10}{:>14}{:>14}{:>12}{:>10}{:>24}\n", StrayPart::TargetName(i), Thousands(its.fired),
-               Thousands(its.faulted), Thousands(its.in_private), Thousands(its.landed), Thousands(its.landed_closed));
+               Thousands(its.faulted), Thousands(its.in_private), Thousands(its.landed),
+               Thousands(its.landed_in_window));
   }
   if (part.died != 0)
     fmt::print("{} of {} processes did not survive what had landed\n", Thousands(part.died), Thousands(part.rounds));

@@ -72,10 +72,10 @@ KillsPart RunKillsPart(uint64_t seed, Isolation isolation, const Budget& budget,
 // Of stray stores to one kind of target; docs/stray-writes.md.
 struct StrayFigures {
   uint64_t fired = 0, faulted = 0;
-  uint64_t in_private = 0;     // landed in the process's own memory
-  uint64_t landed = 0;         // in the segment: control state, sealed and unsealed objects
-  uint64_t landed_closed = 0;  // of those: while no client of the process was in an operation
-  uint64_t during = 0;         // of those fired: while one was
+  uint64_t in_private = 0;        // landed in the process's own memory
+  uint64_t landed = 0;            // in the segment: control state, sealed and unsealed objects
+  uint64_t landed_in_window = 0;  // of those: while the client whose mapping was hit had a window open
+  uint64_t during = 0;            // of those fired: while a client of the process was in an operation
 };
 struct StrayPart {
   std::array<StrayFigures, 6> targets;
@@ -94,6 +94,7 @@ struct StrayPart {
 struct StraySetup {
   bool works = false;  // clients work meanwhile in every mode; else in mode keys alone, and rest in the others
   uint32_t workers = 2, firers = 2;
+  bool plant_open_page = false;  // the first worker leaves a page writable during its operations, between windows too
 };
 StrayPart RunStrayPart(uint64_t seed, Isolation isolation, const Budget& budget, Findings* findings,
                        const StraySetup& setup = {});

@@ -83,7 +83,15 @@ TEST(PartsTest, StrayWritesBesideClientsAtWorkLandOnlyWhereAWindowOfTheProcessIs
   ExpectNone(findings);
   EXPECT_GT(part.operations, 100u);
   EXPECT_GT(part.total().during, 1000u);
-  EXPECT_EQ(part.total().landed_closed, 0u);
+  EXPECT_EQ(part.total().landed_in_window, part.total().landed);
+}
+
+TEST(PartsTest, APageThatStaysOpenBetweenTheWindowsOfAnOperationIsFound) {
+  Findings findings;
+  const StrayPart part =
+      RunStrayPart(3, Isolation::kMprotect, Moment(60), &findings, {.works = true, .plant_open_page = true});
+  ASSERT_EQ(findings.size(), 1u) << "nothing found in " << part.seconds << " seconds";
+  EXPECT_NE(findings[0].what.find("while that client had no window open"), std::string::npos) << findings[0].what;
 }
 
 TEST(PartsTest, InModeHiddenWhatIsAimedLandsAndWhatMissesDoesNot) {

@@ -27,9 +27,9 @@ constexpr double kVolleyPatience = 60;                       // seconds for one 
 
 // Whether a landing like this is a fault of the store's. In mode none nothing is kept out, and a judge that sees that
 // is sound; in mode hidden what is aimed lands, as its description says.
-bool Violates(Isolation mode, StrayTarget target, bool closed) {
+bool Violates(Isolation mode, StrayTarget target, bool in_window) {
   if (target == StrayTarget::kView || target == StrayTarget::kNear) return true;
-  return mode == Isolation::kHidden ? false : mode == Isolation::kMprotect ? closed : true;
+  return mode == Isolation::kHidden ? false : mode == Isolation::kMprotect ? !in_window : true;
 }
 
 const char* OperationName(StrayOperation operation) {
@@ -58,8 +58,12 @@ class StrayRound {
     options_.event_slots = 16;
     options_.isolation = isolation;
     options_.lock_timeout = std::chrono::milliseconds(200);
-    setup_ = {seed, setup.workers, setup.firers};
-    void* board = mmap(nullptr, sizeof(StrayBoard), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    setup_ = {seed, setup.workers, setup.firers, setup.plant_open_page};
+    // Far from the mappings of the segment: a client whose state was hit may write wherever an index of 32 bits leads
+    // it, and what stands here has to be believed.
+    constexpr uintptr_t kFarAway = 0x1000'0000'0000;
+    void* board = mmap(reinterpret_cast<void*>(kFarAway), sizeof(StrayBoard), PROT_READ | PROT_WRITE,
+                       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     LIGHTNING_ASSERT(board != MAP_FAILED);
     board_ = new (board) StrayBoard;
   }
@@ -160,8 +164,8 @@ class StrayRound {
         const StrayCount& count = thread[target];
         sum.faulted += count.faulted.load();
         sum.in_private += count.in_private.load();
-        sum.landed += count.landed.load();
-        sum.landed_closed += count.landed_closed.load();
+        sum.landed += count.landed();
+        sum.landed_in_window += count.in_window.load();
         sum.during += count.during.load();
       }
       sum.fired = sum.faulted + sum.in_private + sum.landed;
@@ -177,13 +181,14 @@ class StrayRound {
   const std::byte* view() const { return file_->segment().view(); }
   uint64_t size() const { return file_->segment().geometry().size; }
 
-  uint64_t Landed() const {
+  uint64_t Landed(bool in_window) const {
     uint64_t landed = 0;
     for (const auto& thread : board_->counts) {
-      for (const StrayCount& count : thread) landed += count.landed.load();
+      for (const StrayCount& count : thread) landed += (in_window ? count.in_window : count.outside).load();
     }
     return landed;
   }
+  uint64_t Landed() const { return Landed(true) + Landed(false); }
 
   // False when the process died.
   bool Ask(StrayCommand command, uint32_t quota) {
@@ -238,18 +243,19 @@ class StrayRound {
 
   // The first landing that must not be.
   std::string Violation() const {
+    if (board_->has_outside.load() && Landed(false) != 0 && Violates(isolation_, board_->outside.target, false))
+      return Describe(board_->outside);
     const uint32_t kept = std::min(board_->landings.load(), kKeptLandings);
     for (uint32_t i = 0; i < kept; ++i) {
       const StrayLanding& its = board_->kept[i];
-      if (Violates(isolation_, its.target, its.closed)) return Describe(its);
+      if (Violates(isolation_, its.target, its.in_window)) return Describe(its);
     }
     for (uint32_t target = 0; target < kStrayTargets; ++target) {
       for (const auto& thread : board_->counts) {
         const StrayCount& count = thread[target];
-        const uint64_t open = count.landed.load() - count.landed_closed.load();
         const auto which = static_cast<StrayTarget>(target);
-        if ((open != 0 && Violates(isolation_, which, false)) ||
-            (count.landed_closed.load() != 0 && Violates(isolation_, which, true)))
+        if ((count.in_window.load() != 0 && Violates(isolation_, which, true)) ||
+            (count.outside.load() != 0 && Violates(isolation_, which, false)))
           return fmt::format("a store landed ({})", kStrayTargetNames[target]);
       }
     }
@@ -267,7 +273,7 @@ class StrayRound {
         fmt::format("a store ({}) to {:#x}, {} through the {} of client {}, landed",
                     kStrayTargetNames[static_cast<uint32_t>(its.target)], its.address,
                     WordName(file_->segment(), its.offset), its.through_view ? "view" : "control mapping", its.client);
-    if (its.closed) text += " while no client of the process was in an operation";
+    text += its.in_window ? " while that client had a window open" : " while that client had no window open";
     for (uint32_t i = 0; i < setup_.workers; ++i) {
       const auto& lane = its.lanes[i];
       text += fmt::format("; client {} {} {} of key {}, its operation {}, its last window {} {}", i,
@@ -300,7 +306,7 @@ StrayFigures StrayPart::total() const {
     sum.faulted += its.faulted;
     sum.in_private += its.in_private;
     sum.landed += its.landed;
-    sum.landed_closed += its.landed_closed;
+    sum.landed_in_window += its.landed_in_window;
     sum.during += its.during;
   }
   return sum;

@@ -30,9 +30,10 @@ inline constexpr uint64_t kStrayMark = 0x5BAD'57A7'0000'0000, kStrayMarkBits = 0
 // By what came of them: one that was under way when its process died is not counted.
 struct StrayCount {
   std::atomic<uint64_t> faulted, in_private;
-  std::atomic<uint64_t> landed;         // in the segment
-  std::atomic<uint64_t> landed_closed;  // of those: while no client of the process was in an operation
-  std::atomic<uint64_t> during;         // of all of these: while one was
+  std::atomic<uint64_t> in_window;  // landed in the segment, while the client whose mapping it was had a window open
+  std::atomic<uint64_t> outside;    // landed in the segment, while it had none
+  std::atomic<uint64_t> during;     // of all of these: while a client of the process was in an operation
+  uint64_t landed() const { return in_window.load() + outside.load(); }
 };
 
 // What a worker is at; `activity` is odd inside an operation.
@@ -47,7 +48,7 @@ struct StrayLanding {
   StrayTarget target;
   ShotKind kind;
   uint32_t client;
-  bool through_view, closed;
+  bool through_view, in_window;
   uint64_t address, offset;
   struct {
     uint64_t activity;  // when the store had been fired
@@ -79,6 +80,8 @@ struct StrayBoard {
   OpenShot shots[kOpenShots];
   std::atomic<uint32_t> landings;
   StrayLanding kept[kKeptLandings];
+  std::atomic<bool> has_outside;
+  StrayLanding outside;  // the first that landed outside of any window of its client
   StrayLane lanes[kMostWorkers];
   StrayCount counts[kMostFirers][kStrayTargets];
 };

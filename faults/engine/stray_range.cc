@@ -11,6 +11,7 @@
 #include <csignal>
 #include <cstdio>
 #include <fstream>
+#include <mutex>
 #include <optional>
 #include <thread>
 
@@ -178,6 +179,7 @@ class Range {
     lane.operation.store(operation, kRelaxed);
     lane.key.store(key, kRelaxed);
     lane.activity.fetch_add(1);
+    PlantOpenPage(worker, PROT_READ | PROT_WRITE);
     Status status;
     bool sound = true;
     switch (operation) {
@@ -202,12 +204,18 @@ class Range {
         break;
       }
     }
+    PlantOpenPage(worker, PROT_READ);
     lane.activity.fetch_add(1);
     if (!sound) Say(fmt::format("the value of {} is not what was put", name));
     // A timeout is the machine's slowness: storms of faults on few processors.
     const bool expected = status.ok() || status.code() == Code::kNotFound || status.code() == Code::kAlreadyExists ||
                           status.code() == Code::kTimeout;
     if (!expected) Say(fmt::format("{}: {}", name, status.ToString()));
+  }
+
+  // The page of the superblock, which no operation opens.
+  void PlantOpenPage(uint32_t worker, int protection) const {
+    if (setup_.plant_open_page && worker == 0) mprotect(aims_[0].control, kPageSize, protection);
   }
 
   void Say(const std::string& what) {
@@ -218,13 +226,15 @@ class Range {
   // --- Those who fire.
 
   using Moment = std::array<uint64_t, kMostWorkers>;
-  Moment Now() const {
+  // How many windows each client has opened and closed.
+  Moment Windows() const {
     Moment now{};
-    for (uint32_t i = 0; i < setup_.workers; ++i) now[i] = board_.lanes[i].activity.load();
+    for (uint32_t i = 0; i < setup_.workers; ++i) now[i] = ClientCore::Of(aims_[i].client)->gate().windows().load();
     return now;
   }
-  static bool IsResting(const Moment& moment) {
-    return std::none_of(moment.begin(), moment.end(), [](uint64_t activity) { return activity % 2 != 0; });
+  bool IsInOperation() const {
+    return std::any_of(board_.lanes, board_.lanes + setup_.workers,
+                       [](const StrayLane& lane) { return lane.activity.load() % 2 != 0; });
   }
 
   void FireFor(uint32_t firer) {
@@ -292,9 +302,12 @@ class Range {
     const ShotKind used = whole ? ShotKind::kWord : kind;
     const uint64_t value = kStrayMark | firer << 28 | (cursor & 0xFFF'FFFF);
     StrayCount& count = board_.counts[firer][static_cast<uint32_t>(target)];
-    const Moment before = Now();
+    const bool during = IsInOperation();
+    const Moment before = Windows();
     const bool faulted = Fire(used, at, value);
-    if (!IsResting(before)) count.during.fetch_add(1, kRelaxed);
+    std::atomic_thread_fence(std::memory_order_seq_cst);  // it has landed before the windows are looked at again
+    const Moment after = Windows();
+    if (during) count.during.fetch_add(1, kRelaxed);
     if (faulted) {
       count.faulted.fetch_add(1, kRelaxed);
       return;
@@ -304,11 +317,19 @@ class Range {
       count.in_private.fetch_add(1, kRelaxed);
       return;
     }
-    landing.closed = IsResting(before) && Now() == before;
-    count.landed.fetch_add(1, kRelaxed);
-    if (landing.closed) count.landed_closed.fetch_add(1, kRelaxed);
+    // A count is odd while a window is open, and higher after one was.
+    const uint64_t windows = before[landing.client];
+    landing.in_window = windows % 2 != 0 || after[landing.client] != windows;
+    (landing.in_window ? count.in_window : count.outside).fetch_add(1, kRelaxed);
+    if (!landing.in_window && !board_.has_outside.load(kRelaxed)) KeepOutside(landing);
     const uint32_t number = board_.landings.fetch_add(1);
     if (number < kKeptLandings) board_.kept[number] = landing;
+  }
+
+  void KeepOutside(const StrayLanding& landing) {
+    const std::lock_guard lock(outside_);
+    if (!board_.has_outside.load()) board_.outside = landing;
+    board_.has_outside.store(true);
   }
 
   bool FindLanding(const std::byte* at, StrayLanding* landing) const {
@@ -341,6 +362,7 @@ class Range {
   std::atomic<uint64_t> volley_ = 0;
   std::atomic<uint32_t> fired_ = 0, at_work_ = 0;
   std::atomic<bool> working_ = false;
+  std::mutex outside_;
   uint64_t private_[kMostFirers][4096] = {};
 };
 

@@ -9,8 +9,9 @@ namespace lightning::faults {
 
 struct StrayRangeSetup {
   uint64_t seed = 1;
-  uint32_t workers = 2;  // each with a client of its own
-  uint32_t firers = 2;   // half of them are older than the clients, and so than their protection key
+  uint32_t workers = 2;          // each with a client of its own
+  uint32_t firers = 2;           // half of them are older than the clients, and so than their protection key
+  bool plant_open_page = false;  // see StraySetup
 };
 
 // Attaches, answers 1 on the board, and does what the board asks until the process ends.

@@ -47,7 +47,7 @@ nlohmann::ordered_json StrayToJson(const StrayPart& part) {
                                   {"faulted", its.faulted},
                                   {"private", its.in_private},
                                   {"landed", its.landed},
-                                  {"landed_closed", its.landed_closed},
+                                  {"landed_in_window", its.landed_in_window},
                                   {"during", its.during}};
   };
   nlohmann::ordered_json json = figures(part.total());

@@ -37,19 +37,25 @@ std::string Demangled(const char* name) {
 
 std::string ShortName(const char* file) {
   const std::string path = file;
-  for (const char* folder : {"/store/", "/faults/"}) {
+  for (const char* folder : {"/store/", "/faults/", "/pkeys_tests/", "/crashtests/", "/fuzz/", "/bench/"}) {
     const size_t at = path.rfind(folder);
     if (at != std::string::npos) return path.substr(at + 1);
   }
   return path.substr(path.rfind('/') + 1);
 }
 
-// The places in our own sources, the innermost first: what stands there, and where it was inlined.
-std::string Places(Dwfl_Module* module, uint64_t address) {
-  std::vector<std::string> places;
+struct Place {
+  std::string file;
+  int line = 0;
+};
+
+// The places in our own sources, the innermost first: what stands there, and where it was inlined. At last, without a
+// line, what the compiler was given.
+std::vector<Place> PlacesAt(Dwfl_Module* module, uint64_t address) {
+  std::vector<Place> places;
   auto add = [&](const char* file, int line) {
     const bool ours = file != nullptr && std::string_view(file).find("/usr/") != 0;
-    if (ours && places.size() < 3) places.push_back(fmt::format("{}:{}", ShortName(file), line));
+    if (ours) places.push_back({ShortName(file), line});
   };
   int number = 0;
   if (Dwfl_Line* line = dwfl_module_getsrc(module, address)) {
@@ -61,7 +67,7 @@ std::string Places(Dwfl_Module* module, uint64_t address) {
   Dwarf_Files* files = nullptr;
   size_t file_count = 0;
   Dwarf_Die* scopes = nullptr;
-  if (unit == nullptr || dwarf_getsrcfiles(unit, &files, &file_count) != 0) return places.empty() ? "" : places[0];
+  if (unit == nullptr || dwarf_getsrcfiles(unit, &files, &file_count) != 0) return places;
   // The innermost scope; then what it really stands in, rather than where it was written.
   int count = dwarf_getscopes(unit, address - bias, &scopes);
   if (count > 0) {
@@ -79,8 +85,18 @@ std::string Places(Dwfl_Module* module, uint64_t address) {
       add(dwarf_filesrc(files, file, nullptr, nullptr), static_cast<int>(line));
   }
   free(scopes);
+  add(dwarf_diename(unit), 0);
+  return places;
+}
+
+std::string Places(Dwfl_Module* module, uint64_t address) {
+  constexpr int kMostPlaces = 3;
   std::string text;
-  for (const std::string& place : places) text.append(text.empty() ? "" : " from ").append(place);
+  int count = 0;
+  for (const Place& place : PlacesAt(module, address)) {
+    if (place.line == 0 || ++count > kMostPlaces) break;
+    text += fmt::format("{}{}:{}", text.empty() ? "" : " from ", place.file, place.line);
+  }
   return text;
 }
 
@@ -185,6 +201,14 @@ const std::string& SourceLines::At(uint64_t address) {
   // Nothing but a number that libdwfl chose.
   if (is_new && offline_ && place->second.starts_with("0x")) place->second.clear();
   return place->second;
+}
+
+std::vector<std::string> SourceLines::FilesAt(uint64_t address) {
+  Dwfl_Module* module = dwfl_ == nullptr ? nullptr : dwfl_addrmodule(dwfl_, address + bias_);
+  std::vector<std::string> files;
+  if (module == nullptr) return files;
+  for (Place& place : PlacesAt(module, address + bias_)) files.push_back(std::move(place.file));
+  return files;
 }
 
 std::string SourceLine(pid_t process, uint64_t address) { return SourceLines(process).At(address); }

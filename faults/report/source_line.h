@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 struct Dwfl;
 
@@ -23,6 +24,9 @@ class SourceLines {
   SourceLines& operator=(const SourceLines&) = delete;
   // As SourceLine().
   const std::string& At(uint64_t address);
+  // The files of our own that made it: where it stands, where that was inlined, and so on; at last the one that was
+  // compiled. Empty without debug information.
+  std::vector<std::string> FilesAt(uint64_t address);
 
  private:
   Dwfl* dwfl_ = nullptr;

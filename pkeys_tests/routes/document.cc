@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "pkeys_tests/routes/costs.h"
 #include "pkeys_tests/routes/document_text.h"
 #include "pkeys_tests/routes/matrix.h"
 
@@ -128,12 +129,17 @@ std::string Differences() {
   return text;
 }
 
+std::string Costs() {
+  const std::vector<Cost> costs = ReadCosts(LIGHTNING_SOURCE_DIR "/pkeys_tests/routes/costs.json");
+  return kCostsText + CostsTable(costs) + kCostsReadingText + CostsMachines(costs) + kCostsEndText;
+}
+
 }  // namespace
 
 std::string Document() {
   return std::string(kIntroduction) + Counts() + kOutOfScopeText + ByReason(Expectation::kOutOfScope, 100) +
          kDetectedText + ByReason(Expectation::kDetected, 100) + kStoppedText + ByReason(Expectation::kStopped, 6) +
-         kCostsText + kLanesText + Differences() + kRowsText + Families();
+         Costs() + kLanesText + Differences() + kRowsText + Families();
 }
 
 }  // namespace lightning::routes

@@ -6,7 +6,5 @@
 namespace lightning::routes {
 
 std::string Document();
-// What the gate's operations cost here, in each mode that the machine has: a markdown table.
-std::string MeasureCosts();
 
 }  // namespace lightning::routes

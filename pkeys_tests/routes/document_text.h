@@ -8,6 +8,8 @@ extern const char* const kOutOfScopeText;
 extern const char* const kDetectedText;
 extern const char* const kStoppedText;
 extern const char* const kCostsText;
+extern const char* const kCostsReadingText;
+extern const char* const kCostsEndText;
 extern const char* const kLanesText;
 extern const char* const kRowsText;
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "pkeys_tests/routes/arena.h"
+#include "pkeys_tests/routes/costs.h"
 #include "pkeys_tests/routes/document.h"
 #include "pkeys_tests/routes/matrix.h"
 
@@ -19,7 +20,7 @@ constexpr char kHelp[] =
     R"(isolation-tests: runs the rows of the isolation matrix, each in a child that is judged from this process.
 
   isolation-tests [--mode MODE] [--sample] [--json FILE] [--emulated] [--weaken HOW] [GoogleTest's own options]
-  isolation-tests --docs | --list | --costs
+  isolation-tests --docs | --list | --costs [FILE]
 
   --mode MODE    only rows of this mode: keys, mprotect, hidden, none
   --sample       only the rows that every run of the tests has
@@ -28,7 +29,8 @@ constexpr char kHelp[] =
   --weaken HOW   plants a weakness in the gate, which the rows must show: open-window, no-protection, silent-act
   --docs         prints docs/isolation.md
   --list         prints the names of all rows
-  --costs        measures what the gate's operations cost in each mode, and prints them as a table
+  --costs FILE   measures what the gate's operations cost in each mode, and prints them as a table; into FILE, too, where
+                 what it has of other modes stays
 Exit status: 0 each row came out as expected or was skipped, 1 some did not, 2 wrong usage.
 Example: isolation-tests --mode mprotect --gtest_filter='*lock_*'
 )";
@@ -95,7 +97,9 @@ void ParseArguments(int argc, char** argv) {
       fputs(Document().c_str(), stdout);
       exit(0);
     } else if (argument == "--costs") {
-      fputs(MeasureCosts().c_str(), stdout);
+      const std::vector<Cost> costs = MeasureCosts();
+      fputs((CostsTable(costs) + "\n" + CostsMachines(costs)).c_str(), stdout);
+      if (i + 1 < argc && !WriteCosts(argv[i + 1], costs)) WrongUsage("the file for --costs cannot be written");
       exit(0);
     } else if (argument == "--list") {
       for (const Row& row : Matrix()) puts(row.Test().c_str());

@@ -301,10 +301,8 @@ void AddLeaks(Maker& make) {
     if (shut) {
       make.Add(kMprotect, FindAct("mov"), "undo_log", context, Stopped(kByPages));
     } else {
-      make.Add(
-          kMprotect, FindAct("mov"), "undo_log", context,
-          Lands("the pages that the window had opened stay so, until the next window closes them; a window that an "
-                "operation left is found (after_longjmp_out_of_operation), a bare one is not"));
+      make.Add(kMprotect, FindAct("mov"), "undo_log", context,
+               Found("the client's next operation that writes sees that a window was left open, and ends the process"));
     }
   }
 }

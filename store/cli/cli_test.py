@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import time
 
@@ -155,6 +156,37 @@ def test_stat_audits_its_own_mappings(tool):
     assert "audit" not in tool.json("stat")
     assert tool.json("stat", "--audit")["audit"] == {"ok": True, "clients": 1, "findings": []}
     assert tool.out("stat", "--audit").decode().splitlines()[-1].split() == ["audit", "well"]
+
+
+def planted(tool, plant):
+    """The environment in which something is loaded into each program that spoils the store's mappings."""
+    library = pathlib.Path(tool.program).parents[1] / "lib" / "targets" / "planted_mappings.so"
+    assert library.is_file(), f"{library} has not been built"
+    options = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
+    return {**os.environ, "LD_PRELOAD": str(library), "LIGHTNING_PLANT": plant, "ASAN_OPTIONS": options}
+
+
+# In mode none there is nothing that an alias could take away.
+@pytest.mark.parametrize("mode", ["mprotect", "hidden"])
+@pytest.mark.parametrize("breach, message", [("alias", "a writable mapping of the segment"), ("inherited", "a forked child would")])
+def test_stat_audit_reports_what_it_finds_and_exits_with_1(tool, mode, breach, message):
+    tool.create()
+    env = planted(tool, f"alias {tool.segment}" if breach == "alias" else breach)
+    done = tool.run("stat", "--audit", "--isolation", mode, code=1, env=env)
+    findings = [line.split(None, 1)[1] for line in done.stdout.decode().splitlines() if line.startswith("audit ")]
+    assert findings and all(re.match(rf"{breach} at [0-9a-f]+-[0-9a-f]+: ", line) and message in line for line in findings)
+    done = tool.run("stat", "--audit", "--isolation", mode, "--json", code=1, env=env)
+    audit = json.loads(done.stdout)["audit"]
+    assert audit["ok"] is False and {finding["breach"] for finding in audit["findings"]} == {breach}
+    # The same program, with nothing planted.
+    assert tool.json("stat", "--audit", "--isolation", mode, env=planted(tool, "nothing"))["audit"]["ok"] is True
+
+
+def test_attaching_with_an_alias_ends_the_process(tool):
+    tool.create()
+    env = planted(tool, f"alias {tool.segment}")
+    done = tool.run("stat", "--isolation", "hidden", code=-signal.SIGABRT, env=env)
+    assert re.match(rb"lightning: alias at .*; the process ends before it can harm the store\n$", done.stderr), done.stderr
 
 
 @pytest.mark.parametrize("mode", ["mprotect", "hidden", "none"])

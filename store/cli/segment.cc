@@ -71,9 +71,8 @@ std::string AuditText(const AuditReport& report) {
 }
 
 int RunStat(const Program& program, bool audit) {
-  // With --audit, what is found when attaching is reported like the rest.
-  if (audit) SetBreachHandler({[](Breach, const char*, void*) {}, nullptr});
-  Client client = OpenClient(program.common);
+  // What attaching would find, an audit finds too, and reports it like the rest.
+  Client client = OpenClient(program.common, {.mode = OpenMode::kOpen, .audit = !audit});
   const Result<Stats> stats = client.GetStats();
   if (!stats.ok()) Fail(stats.status(), Escape(client.path()));
   const AuditReport report = audit ? Audit() : AuditReport();

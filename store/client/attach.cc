@@ -153,12 +153,13 @@ void ClientCore::Detach() {
 
 void ClientCore::Leave() {
   // What an operation has left half done is undone by others once this process has ended.
-  if (!Usable().ok()) return;
+  if (!Usable().ok() || !Turn(*this).Usable().ok()) return;
   Detach();
   delete this;
 }
 
 Status ClientCore::HalfDone() { return ReportBreach(Breach::kReentered); }
+Status ClientCore::LeftOpen() { return ReportBreach(Breach::kOpenRights); }
 
 void ClientCore::DropReference() {
   if (!env_.kernel->IsSameProcess()) return;  // a child's copy: the parent's slot and pins are not ours

@@ -1,7 +1,6 @@
-// What an audit finds, planted one by one in a child each; and what attaching and operations do about a breach.
+// What an audit finds, planted one by one in a child each; and what attaching does about a breach.
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <setjmp.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -9,6 +8,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <thread>
@@ -267,65 +267,33 @@ TEST_P(AuditTest, TheLastWordsOfAProcessAreNotWrittenIntoTheSegment) {
   EXPECT_EQ(test::Violations(Store::Check(name_.name())), "");
 }
 
-// --- At the entry of an operation
+// --- Descriptors
 
-sigjmp_buf out;
-Client* in_handler = nullptr;
-Code code_in_handler{};
-
-// Leaves an operation half done, as a program does whose handler for faults jumps away: the value cannot be read.
-void PutOutOfAnUnreadablePage(Client& client, bool jump, void (*handler)(int)) {
-  void* page = mmap(nullptr, kPageSize, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  signal(SIGSEGV, handler);
-  const Bytes value(static_cast<const std::byte*>(page), 100);
-  if (!jump || sigsetjmp(out, 1) == 0) static_cast<void>(client.Put("half", value).ok());
-  signal(SIGSEGV, SIG_DFL);
+// Of this process, and of the file at `path`: those that can be written to.
+int WritableDescriptors(const std::string& path) {
+  struct stat file, its;
+  EXPECT_EQ(stat(path.c_str(), &file), 0);
+  int writable = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    const int fd = std::stoi(entry.path().filename());
+    if (fstat(fd, &its) != 0 || its.st_dev != file.st_dev || its.st_ino != file.st_ino) continue;
+    writable += (fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDONLY;
+  }
+  return writable;
 }
 
-TEST_P(AuditTest, AnOperationLeftHalfDoneIsFoundByTheNextOne) {
-  const auto leave = [&](bool handled) {
-    return RunInChild([&] {
-      Result<Client> client = Connect();
-      if (!client->Put("key", "value").ok()) return kBroken;
-      PutOutOfAnUnreadablePage(*client, true, [](int) { siglongjmp(out, 1); });
-      fclose(stderr);
-      if (handled) SetBreachHandler({Note, nullptr});
-      alarm(30);  // what goes wrong here is a wait, and a planted bug has a minute in all
-      // Each of them says so, changes nothing, and does not wait for a turn that never comes back.
-      const bool all = client->Put("key", "other").code() == Code::kIsolationBroken &&
-                       client->Delete("key").code() == Code::kIsolationBroken &&
-                       client->Get("key").code() == Code::kIsolationBroken &&
-                       client->Recover().code() == Code::kIsolationBroken;
-      client->Close();
-      return all && told.times >= 4 ? 0 : kBroken;
-    });
-  };
-  ASSERT_EQ(leave(false), -SIGABRT);
-  EXPECT_EQ(leave(true), 0);
-  Result<Client> client = Connect();
-  EXPECT_EQ(test::Value(*client, "key"), "value");
-  ASSERT_TRUE(client->Recover().ok());
-  EXPECT_EQ(test::Content(*client).size(), 1u);
-  EXPECT_EQ(test::Violations(client->Check()), "");
-}
-
-TEST_P(AuditTest, AnOperationInAHandlerThatInterruptedAnotherIsRefusedAndTheOtherGoesOn) {
-  const int status = RunInChild([&] {
-    Result<Client> client = Connect();
-    SetBreachHandler({Note, nullptr});
-    in_handler = &*client;
-    static void* page;
-    page = mmap(nullptr, kPageSize, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    signal(SIGSEGV, [](int) {
-      code_in_handler = in_handler->Put("from the handler", "x").code();
-      mprotect(page, kPageSize, PROT_READ);
-    });
-    const Result<uint64_t> put = client->Put("half", Bytes(static_cast<const std::byte*>(page), 100));
-    if (!put.ok() || code_in_handler != Code::kIsolationBroken || told.times != 1) return kBroken;
-    if (told.last != Breach::kReentered || !client->Put("next", "y").ok()) return kBroken;
-    return client->Get("half").ok() && !client->Get("from the handler").ok() ? 0 : kBroken;
-  });
-  EXPECT_EQ(status, 0);
+TEST_P(AuditTest, AClientKeepsNoDescriptorThroughWhichTheSegmentCouldBeWritten) {
+  Result<Client> client = Connect(), other = Connect();
+  ASSERT_TRUE(client->Put("key", "value").ok() && other->Recover().ok());
+  Result<Writer> writer = client->Create("large", 70'000);
+  ASSERT_TRUE(writer.ok());
+  EXPECT_EQ(WritableDescriptors(name_.path()), 0);
+  for (const int mode : {O_RDWR, O_WRONLY}) {
+    const ScopedFd own(open(name_.path().c_str(), mode | O_CLOEXEC));
+    EXPECT_EQ(WritableDescriptors(name_.path()), 1) << "one that there is would be seen";
+  }
+  const ScopedFd reading(open(name_.path().c_str(), O_RDONLY | O_CLOEXEC));
+  EXPECT_EQ(WritableDescriptors(name_.path()), 0);
 }
 
 TEST_P(AuditTest, TheHandlerBeforeComesBack) {

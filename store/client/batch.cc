@@ -89,7 +89,8 @@ Result<std::vector<uint64_t>> ClientCore::PutBatch(std::span<const BatchItem> it
     if (!usable.ok()) return usable;
     return std::vector<uint64_t>{};
   }
-  const Turn turn(*this, timeout);
+  Turn turn(*this, timeout);
+  if (const Status entered = turn.Usable(); !entered.ok()) return entered;
   const Result<std::vector<ObjectId>> staged = StageAll(items, keys);
   if (!staged.ok()) return staged.status();
   Result<std::vector<uint64_t>> versions =

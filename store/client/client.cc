@@ -140,6 +140,7 @@ Status Writer::Abort() {
   if (core_ == nullptr) return Code::kClosed;
   ClientCore* const core = core_;
   const Status status = core->Abort(*this);
+  if (status.code() == Code::kIsolationBroken) return status;  // it has changed nothing, and can be tried again
   core_ = nullptr;
   core->DropReference();
   return status;

@@ -100,16 +100,31 @@ class ClientCore {
       core.env_.lock_timeout = timeout.count() > 0 ? timeout : core.lock_timeout_;
       core.turn_of_.store(&open_windows, std::memory_order_relaxed);
     }
-    ~Turn() { core_.turn_of_.store(nullptr, std::memory_order_relaxed); }
+    ~Turn() {
+      if (lock_.owns_lock()) GiveBack();
+    }
     Turn(const Turn&) = delete;
     Turn& operator=(const Turn&) = delete;
 
+    // The rest of Usable, which only whoever has the turn can see. kIsolationBroken: the turn is given back.
+    Status Usable() {
+      if (!core_.gate_->FindsWindowLeftOpen()) [[likely]]
+        return {};
+      GiveBack();
+      return LeftOpen();
+    }
+
    private:
+    void GiveBack() {
+      core_.turn_of_.store(nullptr, std::memory_order_relaxed);
+      lock_.unlock();
+    }
     ClientCore& core_;
-    std::lock_guard<SpinLock> lock_;
+    std::unique_lock<SpinLock> lock_;
   };
 
   static Status HalfDone();
+  static Status LeftOpen();
 
   explicit ClientCore(ClientParts parts);
   ~ClientCore();

@@ -49,13 +49,14 @@ Result<Writer> ClientCore::Create(std::string_view name, uint64_t size, const Pu
   NewObject object{key, {}, options.metadata, size};
   object.page_aligned = size >= kExposeFrom;
   if (object.granules() > env_.segment.geometry().heap_granules) return Code::kValueTooLarge;
+  Turn turn(*this, options.timeout);
+  if (const Status entered = turn.Usable(); !entered.ok()) return entered;
   Writer writer;
   if (!object.page_aligned && size != 0) {
     auto* buffer = new (std::nothrow) std::byte[size]();
     if (buffer == nullptr) return Status(Code::kSystem, "no memory for the value's buffer", ENOMEM);
     writer.writable_ = {buffer, size};
   }
-  const Turn turn(*this, options.timeout);
   const Result<ObjectId> id =
       Retry<Result<ObjectId>>(object.granules(), [&](SlotIndex* creator) { return TryCreate(object, creator); });
   if (!id.ok()) {
@@ -93,7 +94,8 @@ void ClientCore::ReleaseWriter(Writer& writer) {
 Result<uint64_t> ClientCore::Seal(Writer& writer) {
   const Status usable = Usable();
   if (!usable.ok()) return usable;
-  const Turn turn(*this);
+  Turn turn(*this);
+  if (const Status entered = turn.Usable(); !entered.ok()) return entered;
   const ObjectId id{writer.object_};
   const Segment& segment = env_.segment;
   const Object& object = segment.object(id);
@@ -162,7 +164,8 @@ Status ClientCore::AbortLocked(Writer& writer) {
 Status ClientCore::Abort(Writer& writer) {
   const Status usable = Usable();
   if (!usable.ok()) return usable;
-  const Turn turn(*this);
+  Turn turn(*this);
+  if (const Status entered = turn.Usable(); !entered.ok()) return entered;
   // The mapping goes first, so that nothing can write where another object may stand next.
   const ObjectId id{writer.object_};
   ReleaseWriter(writer);

@@ -12,7 +12,8 @@ Status ClientCore::Delete(std::string_view name, Nanoseconds timeout) {
   if (!checked.ok()) return checked;
   const Key key(env_.segment, name);
   index::PrefetchHome<1>(env_.segment.home(key.hash));
-  const Turn turn(*this, timeout);
+  Turn turn(*this, timeout);
+  if (const Status entered = turn.Usable(); !entered.ok()) return entered;
   const Status deleted = Retry<Status>(0, [&](SlotIndex* creator) -> Status {
     Window window(*gate_);
     Transaction t(env_, window, env_.self);
@@ -116,7 +117,8 @@ Result<uint64_t> ClientCore::Evict(uint64_t bytes) {
   const Status usable = Usable();
   if (!usable.ok()) return usable;
   if (bytes == 0) return uint64_t{0};
-  const Turn turn(*this);
+  Turn turn(*this);
+  if (const Status entered = turn.Usable(); !entered.ok()) return entered;
   const Result<Evicted> evicted = EvictLocked(bytes, 0);
   if (!evicted.ok()) return evicted.status();
   const Result<uint64_t> reclaimed = Reclaim();

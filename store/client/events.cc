@@ -34,7 +34,8 @@ Result<Subscription> ClientCore::Subscribe() {
   const Central& central = env_.segment.central();
   Subscription subscription;
   {
-    const Turn turn(*this);
+    Turn turn(*this);
+    if (const Status entered = turn.Usable(); !entered.ok()) return entered;
     const Status status = [&]() -> Status {
       Window window(*gate_);
       Transaction t(env_, window, env_.self);
@@ -80,7 +81,8 @@ void ClientCore::UnsubscribeLocked() {
 
 void ClientCore::Unsubscribe() {
   if (!Usable().ok()) return;
-  const Turn turn(*this);
+  Turn turn(*this);
+  if (!turn.Usable().ok()) return;
   UnsubscribeLocked();
   CleanPending();
 }

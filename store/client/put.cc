@@ -286,7 +286,8 @@ Result<uint64_t> ClientCore::Put(std::string_view key, Bytes value, const PutOpt
   index::PrefetchHome<1>(env_.segment.home(prepared.hash));
   const NewObject object{prepared, value, options.metadata, value.size()};
   const uint64_t granules = object.granules();
-  const Turn turn(*this, options.timeout);
+  Turn turn(*this, options.timeout);
+  if (const Status entered = turn.Usable(); !entered.ok()) return entered;
   uint64_t version = 0;
   const Status done = Retry<Status>(granules, [&](SlotIndex* creator) {
     return granules > Caches::kLargestCached ? TryPutLarge(object, expected_version, &version, creator)

@@ -143,7 +143,8 @@ void ClientCore::CleanPending() {
 Result<RecoveryReport> ClientCore::Recover() {
   const Status usable = Usable();
   if (!usable.ok()) return usable;
-  const Turn turn(*this);
+  Turn turn(*this);
+  if (const Status entered = turn.Usable(); !entered.ok()) return entered;
   const Result<uint32_t> recovered = RecoverDead();
   if (!recovered.ok()) return recovered.status();
   CleanPending();

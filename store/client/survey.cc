@@ -45,7 +45,8 @@ Result<Stats> ClientCore::GetStats() {
   if (!usable.ok()) return usable;
   {
     // What this client deleted and nobody pins counts as free.
-    const Turn turn(*this);
+    Turn turn(*this);
+    if (const Status entered = turn.Usable(); !entered.ok()) return entered;
     if (env_.segment.slot(env_.self).retired_count.Load() != 0) {
       const Result<uint64_t> reclaimed = ReclaimSlot(env_.self);
       CleanPending();

@@ -250,6 +250,12 @@ void Gate::CloseTouched() {
   touched_.clear();
 }
 
+bool Gate::ShutLeftOpen() {
+  CloseTouched();
+  windows_.store(windows_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  return mode_ != Isolation::kKeys;
+}
+
 void Window::Clear(uint64_t offset, uint64_t size) {
   constexpr uint64_t kLine = 64;
   const auto load = [](uint64_t& word) { return std::atomic_ref<uint64_t>(word).load(std::memory_order_relaxed); };

@@ -60,6 +60,13 @@ class Gate {
     if (mode_ != Isolation::kKeys) return {};
     return EntryIsWell() ? Status() : BadEntry();
   }
+  // With the client's turn held and before its first window: whether one had been left open, which is shut now, and is
+  // the caller's to report (kOpenRights). In mode keys CheckEntry is who tells: the rights are each thread's own.
+  bool FindsWindowLeftOpen() {
+    if ((windows_.load(std::memory_order_relaxed) & 1) == 0) [[likely]]
+      return false;
+    return ShutLeftOpen();
+  }
   // Odd while a window is open. For whoever watches windows: an audit, a tracer.
   const std::atomic<uint64_t>& windows() const { return windows_; }
 
@@ -115,6 +122,7 @@ class Gate {
   void CloseTouched();
   bool EntryIsWell() const;
   Status BadEntry() const;
+  bool ShutLeftOpen();
   Status ChooseMode(Isolation isolation);
   Status MapControl(int fd, const Options& options);
   void Prefault();

@@ -125,7 +125,7 @@ void OnTrap(int, siginfo_t*, void* context) {
   do {
     watch->counts->instructions.fetch_add(1, std::memory_order_relaxed);
     const auto at = static_cast<uint64_t>(registers[REG_RIP]);
-    const Deed deed = watch->judge.Judge(at);
+    const Deed deed = watch->judge.Judge(registers);
     if (IsViolation(deed)) Report(deed, at, registers);
   } while (DoFunction(registers) || DoRepeated(registers));
   if (++steps > kMostSteps) registers[REG_EFL] &= ~kTrapFlag;

@@ -14,6 +14,7 @@
 #include "store/gate/gate.h"
 #include "store/gate/process_key.h"
 #include "store/segment/segment.h"
+#include "store/testing/pointer_jumps.h"
 #include "store/testing/testing.h"
 
 namespace lightning {
@@ -63,8 +64,15 @@ TEST_P(WindowWatchTest, AnAllocationIsReported) {
 TEST_P(WindowWatchTest, ACallThroughAPointerIsReported) {
   static void (*volatile function)() = [] {};
   const auto deed = [] { function(); };
-  EXPECT_DEATH(InAWindow(true, deed), "inside a window: a call through a pointer");
+  EXPECT_DEATH(InAWindow(true, deed), "inside a window: a call or jump through a pointer");
   EXPECT_EXIT(InAWindow(false, deed), testing::ExitedWithCode(0), "");
+}
+
+TEST_P(WindowWatchTest, AJumpThroughAPointerOutOfItsFunctionIsReported) {
+  const auto deed = [] { test::Do(test::Jump::kMemory); };
+  EXPECT_DEATH(InAWindow(true, deed), "inside a window: a call or jump through a pointer");
+  EXPECT_EXIT(InAWindow(false, deed), testing::ExitedWithCode(0), "");
+  EXPECT_EXIT(InAWindow(true, [] { test::Do(test::Jump::kSwitch); }), testing::ExitedWithCode(0), "");
 }
 
 INSTANTIATE_TEST_SUITE_P(Modes, WindowWatchTest,

@@ -19,7 +19,8 @@ enum class Breach : uint8_t {
   kMissing = 4,      // one of the store's mappings is gone, whole or in part
   kGuard = 5,        // a guard region is gone, or can be accessed
   kInherited = 6,    // a child made by fork would get the control mapping
-  kOpenRights = 7,   // this thread has rights to the control mapping outside a window: one was left open
+  kOpenRights = 7,   // a window was left open: this thread has rights outside of one, or (in other modes than keys)
+                     // the client's last one was never closed
   kReentered = 8,    // an operation was entered inside another one of the same thread, or one was left half done
 };
 // "alias", "lost-key", "permissions", "missing", "guard", "inherited", "open-rights", "reentered".
@@ -39,10 +40,11 @@ struct AuditReport {
   bool ok() const { return findings.empty(); }
 };
 
-// Compares what /proc/self/smaps says with what the clients of this process have mapped. Changes nothing, calls no
-// handler, and may be called by any thread at any time, outside operations and signal handlers. About 0.3 ms, more
+// Compares what /proc/self/smaps says with what the clients of this process have mapped. Changes nothing,
+// and may be called by any thread at any time, outside operations and signal handlers. About 0.3 ms, more
 // where the segment is large and populated. A page of mode mprotect that another thread's window has open is no
-// finding. kOpenRights is about the calling thread alone: nobody can see the rights of another one.
+// finding. kOpenRights is about the calling thread alone: nobody can see the rights of another one. What is found is
+// reported to the caller and nobody else: no handler is called, and the process goes on.
 AuditReport Audit();
 
 // Called in the thread that met the breach, outside any window and with the thread's rights taken away, before the
