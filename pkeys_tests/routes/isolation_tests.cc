@@ -18,7 +18,7 @@ namespace {
 constexpr char kHelp[] =
     R"(isolation-tests: runs the rows of the isolation matrix, each in a child that is judged from this process.
 
-  isolation-tests [--mode MODE] [--sample] [--json FILE] [--emulated] [--weaken HOW] [GoogleTest's own options]
+  isolation-tests [--mode MODE] [--sample] [--json FILE] [--emulated] [--weaken HOW [--prove]] [GoogleTest's own options]
   isolation-tests --docs | --list | --costs
 
   --mode MODE    only rows of this mode: keys, mprotect, hidden, none
@@ -26,6 +26,7 @@ constexpr char kHelp[] =
   --json FILE    writes what was found, one object a row
   --emulated     says that this machine is an emulated one, in the results
   --weaken HOW   plants a weakness in the gate, which the rows must show: open-window, no-protection, silent-act
+  --prove        only rows that are stopped, each of which must fail under the weakness, but for those listed as immune
   --docs         prints docs/isolation.md
   --list         prints the names of all rows
   --costs        measures what the gate's operations cost in each mode, and prints them as a table
@@ -35,7 +36,7 @@ Example: isolation-tests --mode mprotect --gtest_filter='*lock_*'
 
 struct Settings {
   std::string mode, json;
-  bool sample = false, emulated = false;
+  bool sample = false, emulated = false, prove = false;
   Weakness weakness = Weakness::kNone;
 } settings;
 
@@ -45,6 +46,12 @@ class RowTest : public testing::Test {
  public:
   explicit RowTest(const Row& row) : row_(row) {}
   void TestBody() override {
+    if (settings.prove) {
+      const Finding finding = Prove(row_, settings.weakness);
+      if (finding.verdict == Verdict::kSkipped) GTEST_SKIP() << finding.reason;
+      EXPECT_TRUE(finding.as_expected) << finding.reason;
+      return;
+    }
     const Finding finding = RunRow(row_, settings.weakness);
     nlohmann::ordered_json entry = {{"route", row_.route},
                                     {"target", row_.target},
@@ -109,18 +116,22 @@ void ParseArguments(int argc, char** argv) {
       settings.weakness = ParseWeakness(value());
     } else if (argument == "--sample") {
       settings.sample = true;
+    } else if (argument == "--prove") {
+      settings.prove = true;
     } else if (argument == "--emulated") {
       settings.emulated = true;
     } else {
       WrongUsage(("unknown option " + argument).c_str());
     }
   }
+  if (settings.prove && settings.weakness == Weakness::kNone) WrongUsage("--prove needs --weaken");
 }
 
 void RegisterRows() {
   for (const Row& row : Matrix()) {
     if (!settings.mode.empty() && settings.mode != IsolationName(row.mode)) continue;
     if (settings.sample && !row.sample) continue;
+    if (settings.prove && row.expectation != Expectation::kStopped) continue;
     testing::RegisterTest(row.Suite().c_str(), row.Name().c_str(), nullptr, nullptr, __FILE__, __LINE__,
                           [&row]() -> RowTest* { return new RowTest(row); });
   }
