@@ -17,6 +17,7 @@
 
 #include "pkeys_tests/routes/arena.h"
 #include "pkeys_tests/routes/document.h"
+#include "pkeys_tests/routes/last_run.h"
 
 namespace lightning::routes {
 
@@ -60,6 +61,17 @@ TEST(MatrixTest, UsesEachActTargetAndContextThatThereIs) {
   for (const Target& target : Targets()) EXPECT_TRUE(used.contains(target.name)) << target.name;
   for (const auto contexts : {Contexts(), ProcessContexts(), Leaks(), MappingChanges()}) {
     for (const Context& context : contexts) EXPECT_TRUE(used.contains(context.name)) << context.name;
+  }
+}
+
+TEST(MatrixTest, TheLastRunThatTheDocumentationSpeaksOfWasOfAllRows) {
+  const LastRun last = ReadLastRun();
+  EXPECT_EQ(last.rows(), Matrix().size()) << "run ci/isolation --record";
+  std::set<std::string> names;
+  for (const Row& row : Matrix()) names.insert(row.Test());
+  for (const auto& [test, fact] : last.not_run) {
+    EXPECT_TRUE(names.contains(test)) << test;
+    EXPECT_FALSE(fact.empty()) << test;
   }
 }
 

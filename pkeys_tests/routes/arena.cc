@@ -240,20 +240,19 @@ void Arena::Skip(const char* fact) {
 
 void Arena::Poke(const std::byte* at, uint64_t value) { judge_.Poke(static_cast<uint64_t>(at - control_), value); }
 
-// Whatever guards the pages at which the act aims: no longer.
-void Arena::Unprotect(const std::byte* at) {
-  const auto first = reinterpret_cast<uint64_t>(at) & ~(kPageSize - 1);
-  const auto end = RoundUp(reinterpret_cast<uint64_t>(at) + row_.act->size, kPageSize);
-  auto* const pages = reinterpret_cast<void*>(first);
-  // Fails where nothing is mapped; such rows are immune.
-  static_cast<void>(mode() == Isolation::kKeys ? pkey_mprotect(pages, end - first, PROT_READ | PROT_WRITE, 0)
-                                               : mprotect(pages, end - first, PROT_READ | PROT_WRITE));
+// Whatever guards these pages: no longer. Fails where nothing is mapped; rows that lead there are immune.
+void Arena::Unprotect(const std::byte* at, size_t size) {
+  const auto begin = reinterpret_cast<uint64_t>(at) & ~(kPageSize - 1);
+  const auto end = RoundUp(reinterpret_cast<uint64_t>(at) + size, kPageSize);
+  auto* const pages = reinterpret_cast<void*>(begin);
+  static_cast<void>(mode() == Isolation::kKeys ? pkey_mprotect(pages, end - begin, PROT_READ | PROT_WRITE, 0)
+                                               : mprotect(pages, end - begin, PROT_READ | PROT_WRITE));
 }
 
 void Arena::Weaken() {
   if (weakness_ == Weakness::kNoProtection) {
     LIGHTNING_ASSERT(madvise(control_, size_, MADV_DOFORK) == 0);
-    Unprotect(Aligned(row_.place->attack(*this)));
+    Unprotect(control_, size_);  // whole, so that it stays one mapping
   } else if (weakness_ == Weakness::kOpenWindow) {
     auto* leaked = new Window(gate());  // never closed
     Cover(*leaked);
@@ -282,7 +281,7 @@ void Arena::Attack() {
       *this,
       [&] {
         std::byte* const at = aimed + moved_;
-        if (weakness_ == Weakness::kNoProtection) Unprotect(at);
+        if (weakness_ == Weakness::kNoProtection) Unprotect(at, row_.act->size);
         Begin(at);
         report_.fault = Guarded([&] {
           if (weakness_ != Weakness::kSilentAct) row_.act->run(*this, at);

@@ -96,7 +96,7 @@ class Arena {
   void Weaken();
   void AskForExtra();
   void NoteBreaches(char (&kinds)[100]);
-  void Unprotect(const std::byte* at);
+  void Unprotect(const std::byte* at, size_t size);
   void Detect();
   void Attack();
   void Control();

@@ -46,12 +46,7 @@ class RowTest : public testing::Test {
  public:
   explicit RowTest(const Row& row) : row_(row) {}
   void TestBody() override {
-    if (settings.prove) {
-      const Finding finding = Prove(row_, settings.weakness);
-      if (finding.verdict == Verdict::kSkipped) GTEST_SKIP() << finding.reason;
-      EXPECT_TRUE(finding.as_expected) << finding.reason;
-      return;
-    }
+    if (settings.prove) return ProveIt();
     const Finding finding = RunRow(row_, settings.weakness);
     nlohmann::ordered_json entry = {{"route", row_.route},
                                     {"target", row_.target},
@@ -72,6 +67,19 @@ class RowTest : public testing::Test {
   }
 
  private:
+  void ProveIt() {
+    const Finding finding = Prove(row_, settings.weakness);
+    const char* const immune = Immune(row_, settings.weakness);
+    found.push_back({{"test", row_.Test()},
+                     {"weakness", Name(settings.weakness)},
+                     {"skipped", finding.verdict == Verdict::kSkipped},
+                     {"immune", immune == nullptr ? "" : immune},
+                     {"as_expected", finding.as_expected},
+                     {"reason", finding.reason}});
+    if (finding.verdict == Verdict::kSkipped) GTEST_SKIP() << finding.reason;
+    EXPECT_TRUE(finding.as_expected) << finding.reason;
+  }
+
   const Row& row_;
 };
 

@@ -37,14 +37,6 @@ bool IsSample(const Row& row) {
          among(row.target, {"undo_log", "free_heap"});
 }
 
-std::string NoteOnEmulation(const Row& row) {
-  const std::string_view route = row.route;
-  if (row.mode != kKeys) return "";
-  if (route.starts_with("avx512")) return "skipped: its processor has no AVX-512";
-  if (route.starts_with("movdir") || route == "xsavec") return "skipped: its processor lacks the instruction";
-  return "";
-}
-
 template <typename Thing>
 const Thing* Find(std::initializer_list<std::span<const Thing>> lists, std::string_view name) {
   for (const auto list : lists) {
@@ -93,10 +85,7 @@ const std::vector<Row>& Matrix() {
     AddMappingRows(make);
     AddLeakRows(make);
     AddHardenedRows(make);
-    for (Row& row : all) {
-      row.emulated = NoteOnEmulation(row);
-      row.sample = IsSample(row);
-    }
+    for (Row& row : all) row.sample = IsSample(row);
     return all;
   }();
   return rows;

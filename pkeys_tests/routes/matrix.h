@@ -36,11 +36,10 @@ struct Row {
   bool lands = false;          // bytes of the segment change; not so "detected" where the danger is one to come
   // Out of scope: the fact for which it does not land in this machine but is stopped, or null.
   const char* (*spared)() = nullptr;
-  std::string breach;    // detected as what: the kinds that are found, and no others ("alias, missing")
-  int error = 0;         // sealed or hardened, and stopped: the error with which the call is refused
-  std::string why;       // one sentence: what stops or finds it, or why nothing does
-  std::string emulated;  // where the emulated machine differs, what it does
-  bool sample = false;   // part of every run of the tests, also in the emulated machine
+  std::string breach;   // detected as what: the kinds that are found, and no others ("alias, missing")
+  int error = 0;        // sealed or hardened, and stopped: the error with which the call is refused
+  std::string why;      // one sentence: what stops or finds it, or why nothing does
+  bool sample = false;  // part of every run of the tests, also in the emulated machine
 
   const Act* act = nullptr;
   const Target* place = nullptr;

@@ -7,6 +7,11 @@
 namespace lightning::routes {
 namespace {
 
+constexpr char kGone[] = "nothing is mapped there: SEGV_MAPERR";
+constexpr char kViewWritable[] = "an audit finds the view writable";
+constexpr char kInherited[] = "a forked child would get the control mapping: an audit finds it";
+constexpr char kAliased[] = "an audit finds a writable mapping that the store has not made";
+
 void AddChanges(Maker& make) {
   struct Change {
     const char* context;
@@ -14,20 +19,19 @@ void AddChanges(Maker& make) {
     const char* target = "undo_log";
   };
   const Outcome kept = Stopped("the key stays with the mapping: SEGV_PKUERR"), pages = Stopped(kByPages);
-  const Outcome gone = Stopped("nothing is mapped there: SEGV_MAPERR");
+  const Outcome gone = Stopped(kGone);
   const Outcome no_key = Audited("lost-key", "an audit finds a control mapping without its key");
   const Outcome anew = Audited("lost-key, inherited", "an audit finds a control mapping without its key");
   const Outcome open = Audited("permissions", "an audit finds pages that are writable and should not be");
   const Outcome open_anew =
       Audited("permissions, inherited", "an audit finds pages that are writable and should not be");
   // The other client's gate sees an alias of the same file in it.
-  const Outcome view = Audited("permissions, alias", "an audit finds the view writable");
+  const Outcome view = Audited("permissions, alias", kViewWritable);
   const Outcome elsewhere = Audited("missing",
                                     "the segment is unharmed, but the store's own writes go astray from then on: an "
                                     "audit finds the mapping gone")
                                 .Unharmed();
-  const Outcome inherited =
-      Audited("inherited", "a forked child would get the control mapping: an audit finds it").Unharmed();
+  const Outcome inherited = Audited("inherited", kInherited).Unharmed();
   const Outcome filled = Lands("pages that were removed from the file are whoever fills them");
   const Change changes[] = {
       {"mmap_over_it", anew, open_anew},
@@ -42,8 +46,7 @@ void AddChanges(Maker& make) {
       {"mremap_dontunmap", kept, pages},
       {"mremap_dontunmap_new_place", kept, pages},
       {"mremap_duplicate", kept, pages},
-      {"mremap_duplicate_made_writable", kept,
-       Audited("alias", "an audit finds a writable mapping that the store has not made")},
+      {"mremap_duplicate_made_writable", kept, Audited("alias", kAliased)},
       {"mprotect_writable", kept, open},
       {"mprotect_exec_and_back",
        Audited("lost-key", "execute-only pages take a key of the kernel's and lose ours: an audit finds it"), open},
@@ -64,18 +67,18 @@ void AddChanges(Maker& make) {
     if (std::string_view(change.context).starts_with("pkey_")) continue;
     make.Add(kMprotect, "mov", change.target, change.context, change.mprotect);
   }
+}
+
+void AddChangesWithoutPermissions(Maker& make) {
   for (const char* context : {"mmap_over_view", "mprotect_of_view"})
-    make.Add(kHidden, "mov", "undo_log_view", context, view);
-  Outcome open_to_children = inherited;
-  open_to_children.lands = true;
-  make.Add(kHidden, "mov", "undo_log", "madvise_dofork", open_to_children);
+    make.Add(kHidden, "mov", "undo_log_view", context, Audited("permissions, alias", kViewWritable));
+  make.Add(kHidden, "mov", "undo_log", "madvise_dofork", Audited("inherited", kInherited));
   make.Add(kNone, "mov", "undo_log", "madvise_dofork", Lands(kUnprotected));
   for (const Isolation mode : {kHidden, kNone}) {
-    make.Add(mode, "mov", "undo_log", "munmap", gone);
+    make.Add(mode, "mov", "undo_log", "munmap", Stopped(kGone));
     make.Add(mode, "mov", "undo_log", "mremap_move", Lands(LandingOf(mode)));
     make.Add(mode, "mov", "undo_log", "mremap_duplicate",
-             mode == kHidden ? Audited("alias", "an audit finds a writable mapping that the store has not made")
-                             : Lands(kUnprotected));
+             mode == kHidden ? Audited("alias", kAliased) : Lands(kUnprotected));
   }
 }
 
@@ -111,8 +114,9 @@ void AddRefused(Maker& make) {
        {"mmap_over_it", "munmap", "mremap_move", "mremap_duplicate", "mprotect_exec_and_back", "pkey_mprotect_to_key_0",
         "remap_file_pages", "madvise_dofork", "after_key_allocated_again", "userfaultfd_copy"})
     filtered(kKeys, "mov", "undo_log", context);
-  for (const char* context : {"mmap_over_it", "munmap", "mremap_move", "mremap_duplicate_made_writable",
-                              "mprotect_writable", "mprotect_exec_and_back", "madvise_dofork", "userfaultfd_copy"})
+  for (const char* context :
+       {"mmap_over_it", "munmap", "mremap_move", "mremap_duplicate_made_writable", "mprotect_writable",
+        "mprotect_exec_and_back", "mprotect_none_and_back", "madvise_dofork", "userfaultfd_copy"})
     filtered(kMprotect, "mov", "undo_log", context);
   for (const Isolation mode : {kKeys, kMprotect, kHidden}) {
     for (const char* context : {"mmap_over_view", "mprotect_of_view"}) {
@@ -160,6 +164,7 @@ void AddUnrefused(Maker& make) {
 void AddMappingRows(Maker& make) {
   make.Family("Changes to the mappings");
   AddChanges(make);
+  AddChangesWithoutPermissions(make);
   AddAttaching(make);
 }
 
