@@ -3,8 +3,8 @@
 
   ci/isolation_report.py RESULTS --rows N [--json FILE] [--record FILE]
 
-RESULTS holds NAME.json and NAME.exit of each run of isolation-tests; those that are named proof-... ran weakened rows. All N
-rows must be there.
+RESULTS holds NAME.json and NAME.exit of each run of isolation-tests; those that are named proof-... ran weakened rows.
+All N rows must be there.
 --record writes what ran where, for docs/isolation.md, if all is as expected.
 Exit status: 0 each row came out as expected or was skipped, and each weakened one as it must; 1 otherwise. Example: see
 ci/isolation
@@ -62,8 +62,10 @@ def table(rows):
 
 
 def processor(cpuinfo="/proc/cpuinfo"):
-    names = [line.partition(":")[2].strip() for line in Path(cpuinfo).read_text().splitlines() if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+    for line in Path(cpuinfo).read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
 
 
 def record(rows, path):

@@ -40,7 +40,8 @@ def test_rows_as_expected_or_skipped_pass_and_keep_their_names(tmp_path):
 
 def test_what_ran_where_is_recorded_and_what_did_not_run(tmp_path):
     kept = tmp_path / "last.json"
-    (tmp_path / "hardware.json").write_text(json.dumps([row(), row(verdict="skipped", reason="no AVX-512", test="other")]))
+    rows = [row(), row(verdict="skipped", reason="no AVX-512", test="other")]
+    (tmp_path / "hardware.json").write_text(json.dumps(rows))
     (tmp_path / "hardware.exit").write_text("0\n")
     command = ["/usr/bin/python3", str(ROOT / "ci/isolation_report.py"), str(tmp_path), "--record", str(kept), "--rows"]
     assert subprocess.run([*command, "3"], capture_output=True, check=False).returncode == 1
