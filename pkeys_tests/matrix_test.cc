@@ -1,5 +1,5 @@
-// The isolation matrix itself: that it is whole, that its documentation is what it says, and that it sees a gate that
-// does not hold.
+// The isolation matrix itself: that it is whole, and that its documentation and its program are what they say. That it
+// sees what does not hold is in judge_test.cc.
 #include "pkeys_tests/routes/matrix.h"
 
 #include <gtest/gtest.h>
@@ -17,21 +17,11 @@
 
 #include "pkeys_tests/routes/arena.h"
 #include "pkeys_tests/routes/document.h"
-#include "store/gate/process_key.h"
+#include "pkeys_tests/routes/last_run.h"
 
 namespace lightning::routes {
 
-void PrintTo(Verdict verdict, std::ostream* out) { *out << Name(verdict); }
-
 namespace {
-
-const Row& FindRow(const std::string& test) {
-  for (const Row& row : Matrix()) {
-    if (row.Test() == "Isolation/" + test) return row;
-  }
-  ADD_FAILURE() << "no row " << test;
-  return Matrix().front();
-}
 
 std::string ReadText(const std::string& path) {
   std::ifstream in(path);
@@ -49,6 +39,9 @@ TEST(MatrixTest, HasManyRowsOfEachModeAndNoneTwice) {
     EXPECT_FALSE(row.why.empty()) << row.Test();
     EXPECT_FALSE(row.family.empty()) << row.Test();
     EXPECT_EQ(row.detector != Detector::kNone, row.expectation == Expectation::kDetected) << row.Test();
+    EXPECT_EQ(row.breach.empty(), row.detector == Detector::kNone) << row.Test();
+    EXPECT_TRUE(row.lands || row.expectation != Expectation::kOutOfScope) << row.Test();
+    EXPECT_TRUE(row.error == 0 || row.extra != Extra::kNone) << row.Test();
     modes.insert(row.mode);
   }
   EXPECT_EQ(modes.size(), 4u);
@@ -61,7 +54,8 @@ TEST(MatrixTest, UsesEachActTargetAndContextThatThereIs) {
     used.insert(row.place->name);
     used.insert(row.setting->name);
   }
-  for (const auto acts : {Stores(), WideStores(), Syscalls(), KernelWrites(), AsyncReads(), FileWrites()}) {
+  for (const auto acts :
+       {Stores(), WideStores(), Syscalls(), KernelWrites(), AsyncReads(), FileWrites(), OwnWrites()}) {
     for (const Act& act : acts) EXPECT_TRUE(used.contains(act.name)) << act.name;
   }
   for (const Target& target : Targets()) EXPECT_TRUE(used.contains(target.name)) << target.name;
@@ -70,97 +64,19 @@ TEST(MatrixTest, UsesEachActTargetAndContextThatThereIs) {
   }
 }
 
+TEST(MatrixTest, TheLastRunThatTheDocumentationSpeaksOfWasOfAllRows) {
+  const LastRun last = ReadLastRun();
+  EXPECT_EQ(last.rows(), Matrix().size()) << "run ci/isolation --record";
+  std::set<std::string> names;
+  for (const Row& row : Matrix()) names.insert(row.Test());
+  for (const auto& [test, fact] : last.not_run) {
+    EXPECT_TRUE(names.contains(test)) << test;
+    EXPECT_FALSE(fact.empty()) << test;
+  }
+}
+
 TEST(MatrixTest, DocumentationIsWhatTheTableGenerates) {
   EXPECT_TRUE(ReadText(LIGHTNING_SOURCE_DIR "/docs/isolation.md") == Document()) << "run ci/isolation --docs";
-}
-
-// --- Planted: a gate that does not hold, an act that does nothing, an audit with nothing to find.
-
-TEST(MatrixTest, SeesPagesThatWereNeverProtected) {
-  for (const char* test : {"mprotect.mov/undo_log/main_thread", "mprotect.rep_stosb/superblock/main_thread",
-                           "mprotect.read/index/main_thread", "mprotect.mov/undo_log/new_thread"}) {
-    const Row& row = FindRow(test);
-    const Finding well = RunRow(row);
-    EXPECT_TRUE(well.as_expected) << test << ": " << well.reason;
-    EXPECT_EQ(well.verdict, Verdict::kStopped) << test;
-    const Finding weak = RunRow(row, Weakness::kNoProtection);
-    EXPECT_FALSE(weak.as_expected) << test;
-    EXPECT_EQ(weak.verdict, Verdict::kLanded) << test;
-  }
-}
-
-TEST(MatrixTest, SeesAWindowThatIsNeverClosed) {
-  for (const char* test : {"mprotect.mov/undo_log/main_thread", "mprotect.lock_cmpxchg16b/undo_log/main_thread",
-                           "mprotect.recv/sealed_object/main_thread"}) {
-    const Finding weak = RunRow(FindRow(test), Weakness::kOpenWindow);
-    EXPECT_FALSE(weak.as_expected) << test;
-    EXPECT_EQ(weak.verdict, Verdict::kLanded) << test;
-  }
-}
-
-TEST(KeysMatrixTest, SeesBoth) {
-  if (!MachineHasKeys()) GTEST_SKIP() << "this machine has no memory protection keys";
-  for (const char* test : {"keys.mov/undo_log/main_thread", "keys.getrandom/undo_log/main_thread"}) {
-    EXPECT_EQ(RunRow(FindRow(test)).verdict, Verdict::kStopped) << test;
-    for (const Weakness weakness : {Weakness::kNoProtection, Weakness::kOpenWindow}) {
-      const Finding weak = RunRow(FindRow(test), weakness);
-      EXPECT_FALSE(weak.as_expected) << test << " " << Name(weakness);
-      EXPECT_EQ(weak.verdict, Verdict::kLanded) << test << " " << Name(weakness);
-    }
-  }
-}
-
-TEST(MatrixTest, AnAttackThatDoesNothingIsNoProofOfProtection) {
-  for (const char* test : {"mprotect.mov/undo_log/main_thread", "mprotect.read/undo_log/main_thread"}) {
-    const Finding finding = RunRow(FindRow(test), Weakness::kSilentAct);
-    EXPECT_FALSE(finding.as_expected) << test;
-    EXPECT_NE(finding.reason.find("nothing shows why"), std::string::npos) << finding.reason;
-  }
-}
-
-TEST(MatrixTest, ARowWhoseControlDoesNotLandFails) {
-  static constexpr Act kNothing = {"nothing", Sign::kFault, [](Arena&, std::byte*) {}};
-  Row row = FindRow("mprotect.mov/undo_log/main_thread");
-  row.act = &kNothing;
-  const Finding finding = RunRow(row);
-  EXPECT_FALSE(finding.as_expected);
-  EXPECT_EQ(finding.reason.find("no control"), 0u) << finding.reason;
-}
-
-TEST(MatrixTest, AFaultOfTheWrongKindFails) {
-  // Lands as a control, which comes first, and then goes where nothing is mapped.
-  static constexpr Act kWild = {"wild", Sign::kFault, [](Arena&, std::byte* at) {
-                                  static int calls = 0;
-                                  auto* place = reinterpret_cast<volatile uint64_t*>(at);
-                                  if (calls++ != 0) place = reinterpret_cast<volatile uint64_t*>(uint64_t{64});
-                                  *place = kStray;
-                                }};
-  Row row = FindRow("mprotect.mov/undo_log/main_thread");
-  row.act = &kWild;
-  const Finding finding = RunRow(row);
-  EXPECT_FALSE(finding.as_expected);
-  EXPECT_NE(finding.reason.find("SEGV_MAPERR"), std::string::npos) << finding.reason;
-}
-
-TEST(MatrixTest, WhatAnAuditDoesNotFindIsNotDetected) {
-  Row row = FindRow("mprotect.mov/undo_log/mprotect_writable");
-  EXPECT_EQ(RunRow(row).verdict, Verdict::kDetected);
-  row.setting = &FindContext("main_thread");  // changes nothing, so there is nothing to find
-  const Finding finding = RunRow(row);
-  EXPECT_FALSE(finding.as_expected);
-  EXPECT_NE(finding.verdict, Verdict::kDetected);
-}
-
-TEST(MatrixTest, ARowThatDiesIsJudgedByTheBytesItLeft) {
-  static constexpr Act kDie = {"die", Sign::kFault, [](Arena& arena, std::byte* at) {
-                                 *reinterpret_cast<volatile uint64_t*>(at) = kStray;
-                                 static_cast<void>(arena);
-                                 _exit(0);
-                               }};
-  Row row = FindRow("none.mov/undo_log/main_thread");
-  row.act = &kDie;
-  const Finding finding = RunRow(row);
-  EXPECT_EQ(finding.verdict, Verdict::kLanded) << finding.seen;
 }
 
 // --- The program.

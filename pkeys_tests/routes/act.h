@@ -12,11 +12,13 @@ class Arena;
 
 // How it shows that an act was stopped.
 enum class Sign : uint8_t {
-  kFault,    // a signal at the instruction
-  kRefused,  // a system call fails
-  kEither,   // one of the two: a vDSO call that may fall back to the system call
-  kKilled,   // the kernel ends the process or thread with SIGSEGV, or refuses
-  kIgnored,  // the kernel gives up without a word
+  kFault,        // a signal at the instruction
+  kRefused,      // a system call fails
+  kEither,       // one of the two: a vDSO call that may fall back to the system call
+  kKernelFault,  // the kernel sends SIGSEGV because it could not write: SI_KERNEL, and no address
+  kKilled,       // it ends the process with SIGSEGV, past its handler
+  kTaskEnded,    // it ends the task that asked for it with SIGSEGV, or refuses
+  kIgnored,      // it gives up without a word; the task shows that it took the request (Arena::Taken)
 };
 
 struct Act {
@@ -26,9 +28,10 @@ struct Act {
   void (*run)(Arena& arena, std::byte* at);
   size_t size = 16;
   size_t alignment = 8;
-  int error = 0;                       // of Sign::kRefused
+  int error = 0;                       // of a call that is refused
   const char* (*missing)() = nullptr;  // the fact that keeps it from running here, or null
   bool leaves_traces = false;          // attack and control need a child each
+  bool own_control = false;            // knows itself how to land as a control: no window is opened for it
 };
 
 struct Target {
@@ -53,6 +56,7 @@ std::span<const Act> Syscalls();
 std::span<const Act> KernelWrites();  // what the kernel does later or for others
 std::span<const Act> AsyncReads();
 std::span<const Act> FileWrites();  // ways round every mapping
+std::span<const Act> OwnWrites();   // what the store itself is asked to write
 
 std::span<const Target> Targets();
 
@@ -60,6 +64,8 @@ std::span<const Context> Contexts();
 std::span<const Context> ProcessContexts();
 std::span<const Context> Leaks();           // a window left open, rights edited
 std::span<const Context> MappingChanges();  // then a plain store
+
+bool KernelIsBefore(int major, int minor);
 
 const Act& FindAct(const char* name);
 const Target& FindTarget(const char* name);

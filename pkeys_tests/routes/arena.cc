@@ -35,15 +35,19 @@ Arena::Arena(const Row& row, const std::string& path, Weakness weakness, Report&
 
 Arena::~Arena() = default;
 
-Result<Client> Arena::Connect() {
+Result<Client> Arena::TryConnect() {
   Options options;
   options.mode = OpenMode::kOpen;
   options.isolation = row_.mode;
   options.seal = extra_ == Extra::kSealed;
   const Result<Store> store = Store::Open(path_, options);
   LIGHTNING_ASSERT(store.ok());
-  Result<Client> client = store->Connect();
-  if (client.code() == Code::kUnsupported && options.seal) Skip("the kernel has no mseal (Linux 6.10)");
+  return store->Connect();
+}
+
+Result<Client> Arena::Connect() {
+  Result<Client> client = TryConnect();
+  if (client.code() == Code::kUnsupported && extra_ == Extra::kSealed) Skip("the kernel has no mseal (Linux 6.10)");
   LIGHTNING_ASSERT(client.ok());
   return client;
 }
@@ -74,18 +78,31 @@ void Arena::FindControl() {
   LIGHTNING_ASSERT(control_ != nullptr && (mode() != Isolation::kKeys || key_ > 0));
 }
 
+// Adds the name of a kind that is not in the list yet.
+static void AddKind(char (&kinds)[100], Breach breach) {
+  const char* const name = BreachName(breach);
+  if (strstr(kinds, name) != nullptr) return;
+  const size_t length = strlen(kinds);
+  snprintf(kinds + length, sizeof kinds - length, "%s%s", length == 0 ? "" : ", ", name);
+}
+
 void Arena::AskForExtra() {
+  if (extra_ == Extra::kHandler) {
+    SetBreachHandler({[](Breach breach, const char*, void* context) {
+                        auto& report = *static_cast<Report*>(context);
+                        ++report.times_told;
+                        AddKind(report.told, breach);
+                      },
+                      &report_});
+  }
   if (extra_ != Extra::kHardened) return;
   const Status status = Harden();
   if (status.code() == Code::kUnsupported) Skip(status.ToString().c_str());
   LIGHTNING_ASSERT(status.ok());
 }
 
-void Arena::CountBreaches(uint64_t* count) {
-  if (row_.detector != Detector::kAudit) return;
-  const AuditReport report = Audit();
-  *count = report.findings.size();
-  if (!report.ok()) snprintf(report_.breach, sizeof report_.breach, "%s", BreachName(report.findings.front().breach));
+void Arena::NoteBreaches(char (&kinds)[100]) {
+  for (const lightning::Finding& finding : Audit().findings) AddKind(kinds, finding.breach);
 }
 
 uint64_t Arena::unsealed_offset() {
@@ -121,6 +138,7 @@ void Arena::WithRights(std::byte* at, size_t size, const std::function<void()>& 
     body();
     return;
   }
+  if (child) return body();           // nothing is closed
   if (within_rights_) return body();  // an act that takes rights itself, as a control
   Window window(gate());
   const auto offset = static_cast<uint64_t>(at - control_);
@@ -142,9 +160,17 @@ void Arena::SetRights(uint32_t rights) {
   asm volatile("wrpkru" : : "a"(value), "c"(0), "d"(0) : "memory");
 }
 
-void Arena::Operate() {
+void Arena::Detect() {
+  if (row_.detector == Detector::kNone) return;
+  if (row_.detector == Detector::kAudit) return NoteBreaches(report_.found);
+  judge_.Snapshot();
   report_.operating = true;
-  report_.operated = client_->Put("next", "operation").ok();
+  if (row_.detector == Detector::kAttach) {
+    report_.answer = TryConnect().code();
+  } else {
+    report_.answer = client_->Put("next", "operation").code();
+  }
+  judge_.CompareOperation();
 }
 
 void Arena::Put(Bytes value) { static_cast<void>(client_->Put("put", value).ok()); }
@@ -171,12 +197,24 @@ void Arena::HelperEnded(int status) {
   if (report_.controlled) report_.helper_killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV;
 }
 
+void Arena::Taken(bool taken) {
+  if (report_.controlled) report_.taken = taken;
+}
+
+void Arena::Begin(const std::byte* at) {
+  if (controlling()) return judge_.ControlReached();
+  report_.target = reinterpret_cast<uint64_t>(at);
+  report_.key = key_;
+  report_.begun = true;
+}
+
 constexpr int kUnmapped = 101, kNoAccess = 102;
 
 void Arena::StoredElsewhere(int exit_status) {
+  if (controlling()) return;
   report_.attacked = true;
   if (exit_status == kUnmapped || exit_status == kNoAccess)
-    report_.fault = {true, SIGSEGV, exit_status == kUnmapped ? SEGV_MAPERR : SEGV_ACCERR, -1, 0};
+    report_.fault = {true, SIGSEGV, exit_status == kUnmapped ? SEGV_MAPERR : SEGV_ACCERR, -1, report_.target};
 }
 
 int StoreAfterExec(uint64_t address, const std::string& path, uint64_t offset) {
@@ -190,6 +228,7 @@ int StoreAfterExec(uint64_t address, const std::string& path, uint64_t offset) {
   CatchFaults();
   const Fault fault = Guarded([&] { *at = kStray; });
   if (!fault.happened) return 0;
+  if (fault.signal != SIGSEGV || fault.address != address) return 1;
   return fault.code == SEGV_MAPERR ? kUnmapped : kNoAccess;
 }
 
@@ -201,13 +240,19 @@ void Arena::Skip(const char* fact) {
 
 void Arena::Poke(const std::byte* at, uint64_t value) { judge_.Poke(static_cast<uint64_t>(at - control_), value); }
 
+// Whatever guards these pages: no longer. Fails where nothing is mapped; rows that lead there are immune.
+void Arena::Unprotect(const std::byte* at, size_t size) {
+  const auto begin = reinterpret_cast<uint64_t>(at) & ~(kPageSize - 1);
+  const auto end = RoundUp(reinterpret_cast<uint64_t>(at) + size, kPageSize);
+  auto* const pages = reinterpret_cast<void*>(begin);
+  static_cast<void>(mode() == Isolation::kKeys ? pkey_mprotect(pages, end - begin, PROT_READ | PROT_WRITE, 0)
+                                               : mprotect(pages, end - begin, PROT_READ | PROT_WRITE));
+}
+
 void Arena::Weaken() {
   if (weakness_ == Weakness::kNoProtection) {
-    if (mode() == Isolation::kKeys) {
-      LIGHTNING_ASSERT(pkey_mprotect(control_, size_, PROT_READ | PROT_WRITE, 0) == 0);
-    } else {
-      LIGHTNING_ASSERT(mprotect(control_, size_, PROT_READ | PROT_WRITE) == 0);
-    }
+    LIGHTNING_ASSERT(madvise(control_, size_, MADV_DOFORK) == 0);
+    Unprotect(control_, size_);  // whole, so that it stays one mapping
   } else if (weakness_ == Weakness::kOpenWindow) {
     auto* leaked = new Window(gate());  // never closed
     Cover(*leaked);
@@ -216,35 +261,34 @@ void Arena::Weaken() {
 }
 
 void Arena::Control() {
-  judge_.Snapshot();
   std::byte* const at = Aligned(row_.place->control(*this));
+  const auto act = [&] {
+    Begin(at);
+    report_.control_fault = Guarded([&] { row_.act->run(*this, at); });
+  };
   row_.setting->run(
-      *this,
-      [&] {
-        WithRights(at, row_.act->size, [&] { report_.control_fault = Guarded([&] { row_.act->run(*this, at); }); });
-      },
-      true);
+      *this, [&] { row_.act->own_control ? act() : WithRights(at, row_.act->size, act); }, true);
   judge_.CompareControl();
 }
 
 void Arena::Attack() {
   report_.controlled = true;
-  CountBreaches(&report_.breaches_before);
+  if (row_.detector == Detector::kAudit) NoteBreaches(report_.found_before);
   Weaken();
   judge_.Snapshot();
-  std::byte* const at = Aligned(row_.place->attack(*this));
+  std::byte* const aimed = Aligned(row_.place->attack(*this));
   row_.setting->run(
       *this,
       [&] {
-        report_.target = reinterpret_cast<uint64_t>(at);
-        report_.key = key_;
+        std::byte* const at = aimed + moved_;
+        if (weakness_ == Weakness::kNoProtection) Unprotect(at, row_.act->size);
+        Begin(at);
         report_.fault = Guarded([&] {
           if (weakness_ != Weakness::kSilentAct) row_.act->run(*this, at);
         });
         report_.attacked = true;
         judge_.CompareAttack();
-        CountBreaches(&report_.breaches);
-        if (row_.detector == Detector::kNextOperation) Operate();
+        Detect();
       },
       false);
 }

@@ -27,10 +27,13 @@ class Arena {
   Arena(const Row& row, const std::string& path, Weakness weakness, Report& report, int socket, Extra extra);
   ~Arena();
 
-  // Runs control, attack or both, as the row says, and ends.
+  // Runs control, attack or both.
   void Run(bool control, bool attack);
 
   const Row& row() const { return row_; }
+  // What the clients got on top; a control goes without.
+  Extra extra() const { return extra_; }
+  bool controlling() const { return !report_.controlled; }
   const std::string& path() const { return path_; }
   Isolation mode() const { return row_.mode; }
   Gate& gate() { return ClientCore::Of(*client_)->gate(); }
@@ -58,33 +61,43 @@ class Arena {
   uint32_t Rights() const;
   void SetRights(uint32_t rights);
 
-  // The next operation of the store in this thread.
-  void Operate();
   void Put(Bytes value);
   // Uses the store and has the judge look anew, as part of a context.
   void Use(bool well);
   // Runs on a thread that is older than the key.
   void OnOlderThread(const std::function<void()>& body);
 
-  // --- what acts say.
+  // --- what contexts and acts say.
+  // The act comes next, at this address.
+  void Begin(const std::byte* at);
+  // The mapping of the whole file that the act aims at is no longer control(), but here.
+  void Redirect(std::byte* to) { moved_ = to - control_; }
+  // Another program is to make the store: whether it should, and how it ended.
+  bool silent() const { return weakness_ == Weakness::kSilentAct && !controlling(); }
+  void StoredElsewhere(int exit_status);
   // The kernel refused (or did not): `result` as a system call's, with errno.
   void Refused(long result);
   // The helper that the act made died, by this wait status.
   void HelperEnded(int status);
-  // Another program made the store; how it ended.
-  void StoredElsewhere(int exit_status);
+  // The kernel has shown that it took the request, wherever it then writes.
+  void Taken(bool taken);
   // This machine lacks something: ends the row.
   [[noreturn]] void Skip(const char* fact);
+  // What has changed so far belongs to the preparations: the judge looks anew.
+  void Settle() { judge_.Snapshot(); }
   // A second process writes a word into the file, and looks at the whole file anew.
   void Poke(const std::byte* at, uint64_t value);
 
  private:
   Result<Client> Connect();
+  Result<Client> TryConnect();
   void ConnectBoth();
   void FindControl();
   void Weaken();
   void AskForExtra();
-  void CountBreaches(uint64_t* count);
+  void NoteBreaches(char (&kinds)[100]);
+  void Unprotect(const std::byte* at, size_t size);
+  void Detect();
   void Attack();
   void Control();
   std::byte* Aligned(std::byte* at) const;
@@ -102,6 +115,7 @@ class Arena {
   std::byte* control_ = nullptr;
   int key_ = 0;
   uint64_t size_ = 0;
+  std::ptrdiff_t moved_ = 0;
   bool within_rights_ = false;
 };
 

@@ -1,6 +1,7 @@
 // Reads that the kernel completes in its own time: io_uring and the older asynchronous I/O, by raw system calls.
 #include <linux/aio_abi.h>
 #include <linux/io_uring.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -9,6 +10,9 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
+#include <string>
+#include <thread>
 
 #include "pkeys_tests/routes/arena.h"
 #include "pkeys_tests/routes/source.h"
@@ -137,6 +141,47 @@ void PollerOfWindow(Arena& arena, std::byte* at) {
   Report(arena, ring->Do(ReadRequest(source.get(), at, 0)));
 }
 
+// A request that changes the mapping; no seccomp filter sees what a ring is asked for.
+void RingMadviseRemove(Arena& arena, std::byte* at) {
+  Ring ring(0);
+  if (!ring.ok()) arena.Skip("the kernel refuses such a ring");
+  io_uring_sqe request;
+  memset(&request, 0, sizeof request);
+  request.opcode = IORING_OP_MADVISE;
+  request.addr = reinterpret_cast<uint64_t>(at);
+  request.len = kPageSize;
+  request.fadvise_advice = MADV_REMOVE;
+  Report(arena, ring.Do(request));
+}
+
+// Whether this thread of the process waits in the system call `number`.
+bool WaitsIn(pid_t thread, long number) {
+  std::ifstream file("/proc/self/task/" + std::to_string(thread) + "/syscall");
+  long found = -1;
+  return file >> found && found == number;
+}
+// Another thread waits in a read from a pipe; the bytes come while this one has a window open.
+void ReadCompletingInWindow(Arena& arena, std::byte* at) {
+  if (!std::ifstream("/proc/self/syscall").good()) arena.Skip("the kernel has no /proc/self/syscall");
+  int pipes[2];
+  if (pipe(pipes) != 0) abort();
+  std::atomic<pid_t> thread{0};
+  long result = 0;
+  int error = 0;
+  std::thread reader([&] {
+    thread = static_cast<pid_t>(syscall(SYS_gettid));
+    result = syscall(SYS_read, pipes[0], at, sizeof kStray);
+    error = errno;
+  });
+  while (thread == 0 || !WaitsIn(thread, SYS_read)) sched_yield();
+  arena.WithRights(at, sizeof kStray, [&] {
+    if (write(pipes[1], &kStray, sizeof kStray) != sizeof kStray) abort();
+    reader.join();
+  });
+  errno = error;
+  arena.Refused(result);
+}
+
 aio_context_t Context(Arena& arena) {
   aio_context_t context = 0;
   if (syscall(SYS_io_setup, 4, &context) != 0) arena.Skip("the kernel has no asynchronous I/O");
@@ -178,6 +223,8 @@ constexpr Act kActs[] = {
     {"io_uring_registered_in_window", kR, RegisteredInWindow, 64, 8, EFAULT, NoRing, true},
     {"io_uring_worker_of_window", kR, WorkerOfWindow, 64, 8, EFAULT, NoRing, true},
     {"io_uring_sqpoll_of_window", kR, PollerOfWindow, 64, 8, EFAULT, NoRing, true},
+    {"io_uring_madvise_remove", kR, RingMadviseRemove, 4096, 4096, 0, NoRing, true},
+    {"read_completing_in_window", kR, ReadCompletingInWindow, 8, 8, EFAULT, nullptr, true},
     {"libaio", kR, Aio, 64, 8, EFAULT},
     {"libaio_events", kR, AioEvents, 32, 8, EFAULT},
 };

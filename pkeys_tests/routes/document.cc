@@ -9,6 +9,7 @@
 
 #include "pkeys_tests/routes/costs.h"
 #include "pkeys_tests/routes/document_text.h"
+#include "pkeys_tests/routes/last_run.h"
 #include "pkeys_tests/routes/matrix.h"
 
 namespace lightning::routes {
@@ -18,21 +19,30 @@ constexpr Isolation kModes[] = {Isolation::kKeys, Isolation::kMprotect, Isolatio
 
 std::string Code(const std::string& text) { return "`" + text + "`"; }
 
+const LastRun& Last() {
+  static const LastRun run = ReadLastRun();
+  return run;
+}
+bool HasRun(const Row& row) { return !Last().not_run.contains(row.Test()); }
+
 // What a mode's column says of a row.
 std::string Word(const Row& row) {
+  if (!HasRun(row)) return "*not run*";
   if (row.expectation == Expectation::kStopped) return "stopped";
   if (row.expectation == Expectation::kDetected) return "detected";
-  return row.lands ? "**lands**" : "harmless";
+  return "**lands**";
 }
 
 std::string Counts() {
-  std::string text = "| mode | rows | stopped | detected | out of scope |\n|---|---|---|---|---|\n";
+  std::string text = "| mode | rows | stopped | detected | out of scope | not run |\n|---|---|---|---|---|---|\n";
   for (const Isolation mode : kModes) {
-    int counts[3] = {};
+    int counts[4] = {}, all = 0;
     for (const Row& row : Matrix()) {
-      if (row.mode == mode) ++counts[static_cast<int>(row.expectation)];
+      if (row.mode != mode) continue;
+      ++all;
+      ++counts[HasRun(row) ? static_cast<int>(row.expectation) : 3];
     }
-    text += "| " + Code(IsolationName(mode)) + " | " + std::to_string(counts[0] + counts[1] + counts[2]);
+    text += "| " + Code(IsolationName(mode)) + " | " + std::to_string(all);
     for (const int count : counts) text += " | " + std::to_string(count);
     text += " |\n";
   }
@@ -61,7 +71,7 @@ std::string ByReason(Expectation expectation, size_t most) {
   std::vector<std::string> order;
   std::map<std::string, std::map<Isolation, std::vector<std::string>>> reasons;
   for (const Row& row : Matrix()) {
-    if (row.expectation != expectation) continue;
+    if (row.expectation != expectation || !HasRun(row)) continue;
     auto& modes = reasons[row.why];
     if (modes.empty()) order.push_back(row.why);
     auto& names = modes[row.mode];
@@ -121,10 +131,40 @@ std::string Families() {
   return text;
 }
 
-std::string Differences() {
-  std::string text = "| row | in the emulated machine |\n|---|---|\n";
-  for (const Row& row : Matrix()) {
-    if (!row.emulated.empty()) text += "| " + Code(row.Test()) + " | " + row.emulated + " |\n";
+std::string Lanes() {
+  std::string text = "| mode | lane | machine | rows |\n|---|---|---|---|\n";
+  for (const LastRun::Lane& lane : Last().lanes) {
+    text +=
+        "| " + Code(lane.mode) + " | " + lane.lane + " | " + lane.machine + " | " + std::to_string(lane.rows) + " |\n";
+  }
+  text += "\nNot run, so that the table's word for them is a belief:\n\n| row | what was missing |\n|---|---|\n";
+  for (const auto& [test, fact] : Last().not_run) text += "| " + Code(test) + " | " + fact + " |\n";
+  return text;
+}
+
+// Whether the same write is refused when the process is hardened.
+bool RefusedWhenHardened(const Row& row) {
+  return std::any_of(Matrix().begin(), Matrix().end(), [&](const Row& other) {
+    return other.extra == Extra::kHardened && other.expectation == Expectation::kStopped && other.mode == row.mode &&
+           other.act == row.act && other.setting == row.setting;
+  });
+}
+
+// What lands, and what is found after it has landed, in a process that has hardened itself.
+std::string Remains() {
+  std::string text = "| mode | lands, and nobody is told | found, when it has landed |\n|---|---|---|\n";
+  for (const Isolation mode : kModes) {
+    std::vector<std::string> names[2];
+    for (const Row& row : Matrix()) {
+      if (row.mode != mode || row.expectation == Expectation::kStopped || row.extra != Extra::kNone) continue;
+      if (row.detector == Detector::kAttach || !row.lands || RefusedWhenHardened(row)) continue;
+      auto& among = names[row.expectation == Expectation::kDetected ? 1 : 0];
+      const std::string name = Code(ShortName(row));
+      if (std::find(among.begin(), among.end(), name) == among.end()) among.push_back(name);
+    }
+    text += "| " + Code(IsolationName(mode));
+    for (const auto& among : names) text += " | " + (among.empty() ? std::string("–") : Join(among));
+    text += " |\n";
   }
   return text;
 }
@@ -137,9 +177,9 @@ std::string Costs() {
 }  // namespace
 
 std::string Document() {
-  return std::string(kIntroduction) + Counts() + kOutOfScopeText + ByReason(Expectation::kOutOfScope, 100) +
-         kDetectedText + ByReason(Expectation::kDetected, 100) + kStoppedText + ByReason(Expectation::kStopped, 6) +
-         Costs() + kLanesText + Differences() + kRowsText + Families();
+  return std::string(kIntroduction) + Counts() + kRemainsText + Remains() + kHowOftenText + kOutOfScopeText +
+         ByReason(Expectation::kOutOfScope, 100) + kDetectedText + ByReason(Expectation::kDetected, 100) +
+         kStoppedText + ByReason(Expectation::kStopped, 6) + Costs() + kLanesText + Lanes() + kRowsText + Families();
 }
 
 }  // namespace lightning::routes

@@ -4,6 +4,8 @@
 namespace lightning::routes {
 
 extern const char* const kIntroduction;
+extern const char* const kRemainsText;
+extern const char* const kHowOftenText;
 extern const char* const kOutOfScopeText;
 extern const char* const kDetectedText;
 extern const char* const kStoppedText;

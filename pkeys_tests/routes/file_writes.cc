@@ -3,6 +3,8 @@
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <string>
@@ -51,8 +53,17 @@ void Truncate(Arena& arena, std::byte* at) {
   const ScopedFd file = File(arena);
   if (Opened(arena, file)) arena.Refused(ftruncate(file.get(), Offset(arena, at)));
 }
-// These two know the control mapping's address, and need no rights to it.
+// These know the control mapping's address, and need no rights to it.
 void MadviseRemove(Arena& arena, std::byte* at) { arena.Refused(madvise(at, 4096, MADV_REMOVE)); }
+const char* NoAdviceToItself() {
+  return KernelIsBefore(6, 13) ? "the kernel lets no process give itself such advice (Linux 6.13)" : nullptr;
+}
+void ProcessMadviseRemove(Arena& arena, std::byte* at) {
+  const ScopedFd self(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0)));
+  if (!self.ok()) arena.Skip("the kernel has no pidfd_open (before Linux 5.3)");
+  const iovec range{at, 4096};
+  arena.Refused(syscall(SYS_process_madvise, self.get(), &range, 1, MADV_REMOVE, 0) < 0 ? -1 : 0);
+}
 void SecondMapping(Arena& arena, std::byte* at) {
   const ScopedFd file = File(arena);
   if (!Opened(arena, file)) return;
@@ -68,6 +79,7 @@ constexpr Act kActs[] = {
     {"punch_hole", Sign::kRefused, PunchHole, 4096, 4096, 0, nullptr, true},
     {"ftruncate", Sign::kRefused, Truncate, 16, 4096, 0, nullptr, true},
     {"madvise_remove", Sign::kRefused, MadviseRemove, 4096, 4096, 0, nullptr, true},
+    {"process_madvise_remove", Sign::kRefused, ProcessMadviseRemove, 4096, 4096, EINVAL, NoAdviceToItself, true},
     {"second_mapping", Sign::kFault, SecondMapping, 16, 8, 0, nullptr, true},
 };
 

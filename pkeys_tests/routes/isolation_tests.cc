@@ -19,7 +19,7 @@ namespace {
 constexpr char kHelp[] =
     R"(isolation-tests: runs the rows of the isolation matrix, each in a child that is judged from this process.
 
-  isolation-tests [--mode MODE] [--sample] [--json FILE] [--emulated] [--weaken HOW] [GoogleTest's own options]
+  isolation-tests [--mode MODE] [--sample] [--json FILE] [--emulated] [--weaken HOW [--prove]] [GoogleTest's own options]
   isolation-tests --docs | --list | --costs [FILE]
 
   --mode MODE    only rows of this mode: keys, mprotect, hidden, none
@@ -27,6 +27,7 @@ constexpr char kHelp[] =
   --json FILE    writes what was found, one object a row
   --emulated     says that this machine is an emulated one, in the results
   --weaken HOW   plants a weakness in the gate, which the rows must show: open-window, no-protection, silent-act
+  --prove        only rows that are stopped, each of which must fail under the weakness, but for those listed as immune
   --docs         prints docs/isolation.md
   --list         prints the names of all rows
   --costs FILE   measures what the gate's operations cost in each mode, and prints them as a table; into FILE, too, where
@@ -37,7 +38,7 @@ Example: isolation-tests --mode mprotect --gtest_filter='*lock_*'
 
 struct Settings {
   std::string mode, json;
-  bool sample = false, emulated = false;
+  bool sample = false, emulated = false, prove = false;
   Weakness weakness = Weakness::kNone;
 } settings;
 
@@ -47,6 +48,7 @@ class RowTest : public testing::Test {
  public:
   explicit RowTest(const Row& row) : row_(row) {}
   void TestBody() override {
+    if (settings.prove) return ProveIt();
     const Finding finding = RunRow(row_, settings.weakness);
     nlohmann::ordered_json entry = {{"route", row_.route},
                                     {"target", row_.target},
@@ -67,6 +69,19 @@ class RowTest : public testing::Test {
   }
 
  private:
+  void ProveIt() {
+    const Finding finding = Prove(row_, settings.weakness);
+    const char* const immune = Immune(row_, settings.weakness);
+    found.push_back({{"test", row_.Test()},
+                     {"weakness", Name(settings.weakness)},
+                     {"skipped", finding.verdict == Verdict::kSkipped},
+                     {"immune", immune == nullptr ? "" : immune},
+                     {"as_expected", finding.as_expected},
+                     {"reason", finding.reason}});
+    if (finding.verdict == Verdict::kSkipped) GTEST_SKIP() << finding.reason;
+    EXPECT_TRUE(finding.as_expected) << finding.reason;
+  }
+
   const Row& row_;
 };
 
@@ -113,18 +128,22 @@ void ParseArguments(int argc, char** argv) {
       settings.weakness = ParseWeakness(value());
     } else if (argument == "--sample") {
       settings.sample = true;
+    } else if (argument == "--prove") {
+      settings.prove = true;
     } else if (argument == "--emulated") {
       settings.emulated = true;
     } else {
       WrongUsage(("unknown option " + argument).c_str());
     }
   }
+  if (settings.prove && settings.weakness == Weakness::kNone) WrongUsage("--prove needs --weaken");
 }
 
 void RegisterRows() {
   for (const Row& row : Matrix()) {
     if (!settings.mode.empty() && settings.mode != IsolationName(row.mode)) continue;
     if (settings.sample && !row.sample) continue;
+    if (settings.prove && row.expectation != Expectation::kStopped) continue;
     testing::RegisterTest(row.Suite().c_str(), row.Name().c_str(), nullptr, nullptr, __FILE__, __LINE__,
                           [&row]() -> RowTest* { return new RowTest(row); });
   }

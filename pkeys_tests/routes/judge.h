@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include "lightning/status.h"
 #include "pkeys_tests/routes/guard.h"
 #include "pkeys_tests/routes/matrix.h"
 
@@ -16,16 +17,20 @@ struct Report {
   uint64_t target = 0;  // the address at which the attack aims
   int key = 0;          // of the control mapping
   // Of the attack:
-  bool attacked = false;  // it came to its end
+  bool begun = false;     // it came as far as its act
+  bool attacked = false;  // the act came to its end, or to a fault
+  bool taken = false;     // of Sign::kIgnored: the kernel has shown that it took the request
   Fault fault;
   bool refused = false;
   int error = 0;
   bool helper_killed = false;
-  uint64_t breaches_before = 0, breaches = 0;  // findings of audits before and after
-  char breach[200] = {};
-  bool operating = false, operated = false;  // the next operation began, and went well
+  // The kinds of breach that an audit found, before and after, and that a handler was told of: "alias, missing".
+  char found_before[100] = {}, found[100] = {}, told[100] = {};
+  int times_told = 0;
+  bool operating = false;   // the next operation, or the next client's attaching, began
+  Code answer = Code::kOk;  // and this is what it said
   // Of the control:
-  bool controlled = false;
+  bool controlled = false;  // it is over
   Fault control_fault;
   int control_error = 0;
 };
@@ -35,9 +40,12 @@ class JudgeLine {
  public:
   explicit JudgeLine(int socket) : socket_(socket) {}
   void Snapshot() { Call('S', 0, 0); }
+  // The control is about to store: what changes from now on is its own doing.
+  void ControlReached() { Call('R', 0, 0); }
   // Counts changed bytes, and puts them back.
   void CompareControl() { Call('C', 0, 0); }
   void CompareAttack() { Call('A', 0, 0); }
+  void CompareOperation() { Call('O', 0, 0); }
   void Poke(uint64_t offset, uint64_t value) { Call('P', offset, value); }
 
  private:

@@ -5,6 +5,7 @@
 #include <linux/rseq.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -12,6 +13,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstddef>
 #include <cstring>
 
 #include "pkeys_tests/routes/arena.h"
@@ -31,42 +33,71 @@ int RunTask(int flags, int (*body)(void*), void* argument, void* parent_tid, voi
   return status;
 }
 
+bool EndedWell(int status) { return WIFEXITED(status) && WEXITSTATUS(status) == 0; }
+
+// The task asks the kernel which word it would clear at its end.
 void ClearChildTid(Arena& arena, std::byte* at) {
+  constexpr int kUnknown = 2;
   arena.Poke(at, kStray);
-  arena.HelperEnded(RunTask(
-      CLONE_CHILD_CLEARTID, [](void*) { return 0; }, nullptr, nullptr, at));
+  const auto body = [](void* word) {
+    void* taken = nullptr;
+    if (prctl(PR_GET_TID_ADDRESS, &taken, 0, 0, 0) != 0) return kUnknown;
+    return taken == word ? 0 : 1;
+  };
+  const int status = RunTask(CLONE_CHILD_CLEARTID, body, at, nullptr, at);
+  if (WIFEXITED(status) && WEXITSTATUS(status) == kUnknown)
+    arena.Skip("the kernel does not tell which word it clears (CONFIG_CHECKPOINT_RESTORE)");
+  arena.Taken(EndedWell(status));
+  arena.HelperEnded(status);
 }
+int DoNothing(void*) { return 0; }
+// Nobody tells where the kernel set these, so the same call with a word of this process shows that it does.
 void SetChildTid(Arena& arena, std::byte* at) {
-  arena.HelperEnded(RunTask(
-      CLONE_CHILD_SETTID, [](void*) { return 0; }, nullptr, nullptr, at));
+  pid_t word = 0;
+  const bool sets = EndedWell(RunTask(CLONE_CHILD_SETTID, DoNothing, nullptr, nullptr, &word)) && word > 0;
+  const int status = RunTask(CLONE_CHILD_SETTID, DoNothing, nullptr, nullptr, at);
+  arena.Taken(sets && EndedWell(status));
+  arena.HelperEnded(status);
 }
 void SetParentTid(Arena& arena, std::byte* at) {
-  arena.HelperEnded(RunTask(
-      CLONE_PARENT_SETTID, [](void*) { return 0; }, at, at, nullptr));
+  pid_t word = 0;
+  const bool sets = EndedWell(RunTask(CLONE_PARENT_SETTID, DoNothing, nullptr, &word, nullptr)) && word > 0;
+  const int status = RunTask(CLONE_PARENT_SETTID, DoNothing, nullptr, at, nullptr);
+  arena.Taken(sets && EndedWell(status));
+  arena.HelperEnded(status);
 }
 
+// An entry of a robust list: the futex word that names the dying task stands behind the pointer to the next entry.
+struct RobustEntry {
+  robust_list* next;
+  uint32_t word;
+};
 struct Robust {
   Arena* arena;
   std::byte* word;
   robust_list_head head;
-  robust_list entry;
+  RobustEntry own;
 };
-// A futex word in the segment that names the dying task: at its death the kernel marks it "owner died".
+// At a task's death the kernel walks its list and marks each word "owner died": one of this process, which shows that
+// it walks, and then one in the segment. The list ends there: what the segment has for a next entry is no address.
 void RobustList(Arena& arena, std::byte* at) {
   static Robust robust;
   robust.arena = &arena;
   robust.word = at;
-  robust.head.list.next = reinterpret_cast<robust_list*>(at);
-  robust.head.futex_offset = 0;
+  robust.head.futex_offset = offsetof(RobustEntry, word);
+  robust.head.list.next = reinterpret_cast<robust_list*>(&robust.own);
   robust.head.list_op_pending = nullptr;
+  robust.own.next = reinterpret_cast<robust_list*>(at - offsetof(RobustEntry, word));
   const auto body = [](void* argument) {
     auto& mine = *static_cast<Robust*>(argument);
-    // The word doubles as the list's next pointer, so its list ends there: the upper half is no address.
-    mine.arena->Poke(mine.word, static_cast<uint32_t>(syscall(SYS_gettid)));
-    syscall(SYS_set_robust_list, &mine.head, sizeof mine.head);
-    return 0;
+    const auto task = static_cast<uint32_t>(syscall(SYS_gettid));
+    mine.own.word = task;
+    mine.arena->Poke(mine.word, task);
+    return syscall(SYS_set_robust_list, &mine.head, sizeof mine.head) == 0 ? 0 : 1;
   };
-  arena.HelperEnded(RunTask(0, body, &robust, nullptr, nullptr));
+  const int status = RunTask(0, body, &robust, nullptr, nullptr);
+  arena.Taken(EndedWell(status) && (robust.own.word & FUTEX_OWNER_DIED) != 0);
+  arena.HelperEnded(status);
 }
 // The kernel writes the processor's number into the area whenever it returns to the task.
 void RestartableSequence(Arena& arena, std::byte* at) {
@@ -118,16 +149,18 @@ void ProcessVmWritev(Arena& arena, std::byte* at) {
 }
 void ProcMem(Arena& arena, std::byte* at) {
   const ScopedFd memory(open("/proc/self/mem", O_RDWR | O_CLOEXEC));
-  if (!memory.ok() && arena.row().extra != Extra::kNone) return arena.Refused(-1);
+  if (!memory.ok() && arena.extra() != Extra::kNone) return arena.Refused(-1);
   if (!memory.ok()) arena.Skip("/proc/self/mem may not be opened");
   arena.Refused(pwrite(memory.get(), &kStray, sizeof kStray, static_cast<off_t>(reinterpret_cast<uint64_t>(at))));
 }
 // A debugger's way: another process pokes.
+constexpr int kNotAttached = 200;
 void PtracePoke(Arena& arena, std::byte* at) {
+  prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);  // where Yama asks for it; elsewhere it is an error, and no matter
   const pid_t parent = getpid();
   const pid_t debugger = fork();
   if (debugger == 0) {
-    if (ptrace(PTRACE_ATTACH, parent, nullptr, nullptr) != 0) _exit(200);
+    if (ptrace(PTRACE_ATTACH, parent, nullptr, nullptr) != 0) _exit(kNotAttached);
     waitpid(parent, nullptr, __WALL);
     errno = 0;
     ptrace(PTRACE_POKEDATA, parent, at, kStray);
@@ -138,8 +171,8 @@ void PtracePoke(Arena& arena, std::byte* at) {
   int status = 0;
   while (waitpid(debugger, &status, 0) != debugger && errno == EINTR) {
   }
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 200) {
-    if (arena.row().extra == Extra::kNone) arena.Skip("ptrace is forbidden here");
+  if (WIFEXITED(status) && WEXITSTATUS(status) == kNotAttached) {
+    if (arena.extra() == Extra::kNone) arena.Skip("this system forbids ptrace (kernel.yama.ptrace_scope, or a filter)");
     errno = EPERM;
     return arena.Refused(-1);
   }
@@ -151,13 +184,13 @@ constexpr Act kActs[] = {
     {"clear_child_tid", Sign::kIgnored, ClearChildTid, 4},
     {"set_child_tid", Sign::kIgnored, SetChildTid, 4},
     {"set_parent_tid", Sign::kIgnored, SetParentTid, 4},
-    {"robust_list", Sign::kIgnored, RobustList, 8},
-    {"rseq", Sign::kKilled, RestartableSequence, 32, 32},
-    {"signal_frame", Sign::kKilled, SignalFrame, 16384, 4096, 0, nullptr, true},
+    {"robust_list", Sign::kIgnored, RobustList, 4},
+    {"rseq", Sign::kTaskEnded, RestartableSequence, 32, 32, EFAULT},
+    {"signal_frame", Sign::kKernelFault, SignalFrame, 16384, 4096, 0, nullptr, true},
     {"alternate_stack", Sign::kKilled, AlternateStack, 16384, 4096, 0, nullptr, true},
     {"process_vm_writev", Sign::kRefused, ProcessVmWritev, 16, 8, EFAULT},
-    {"proc_self_mem", Sign::kRefused, ProcMem, 8, 8, 0},
-    {"ptrace_poke", Sign::kRefused, PtracePoke, 8, 8, 0},
+    {"proc_self_mem", Sign::kRefused, ProcMem, 8, 8, EIO},
+    {"ptrace_poke", Sign::kRefused, PtracePoke, 8, 8, EIO},
 };
 
 }  // namespace

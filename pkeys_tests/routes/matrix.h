@@ -18,10 +18,11 @@ const char* Name(Expectation expectation);
 const char* Name(Verdict verdict);
 
 // What finds a wrong state that no fault showed.
-enum class Detector : uint8_t { kNone, kNextOperation, kAudit };
+enum class Detector : uint8_t { kNone, kNextOperation, kAudit, kAttach };
 
-// What the program has asked for beyond the mode itself.
-enum class Extra : uint8_t { kNone, kSealed, kHardened };
+// What the program has asked for beyond the mode itself. kHandler: a call of its own instead of the end, where
+// isolation is found broken.
+enum class Extra : uint8_t { kNone, kSealed, kHardened, kHandler };
 
 struct Row {
   std::string family;  // heading in the documentation
@@ -32,11 +33,13 @@ struct Row {
   Expectation expectation = Expectation::kStopped;
   Detector detector = Detector::kNone;
   Extra extra = Extra::kNone;  // of the attack; the control goes without
-  // Out of scope: what happens, as seen on hardware; a run that sees something else is not a failure.
-  bool lands = false;
-  std::string why;       // one sentence: what stops or finds it, or why nothing does
-  std::string emulated;  // where the emulated machine differs, what it does
-  bool sample = false;   // part of every run of the tests, also in the emulated machine
+  bool lands = false;          // bytes of the segment change; not so "detected" where the danger is one to come
+  // Out of scope: the fact for which it does not land in this machine but is stopped, or null.
+  const char* (*spared)() = nullptr;
+  std::string breach;   // detected as what: the kinds that are found, and no others ("alias, missing")
+  int error = 0;        // sealed or hardened, and stopped: the error with which the call is refused
+  std::string why;      // one sentence: what stops or finds it, or why nothing does
+  bool sample = false;  // part of every run of the tests, also in the emulated machine
 
   const Act* act = nullptr;
   const Target* place = nullptr;
@@ -56,15 +59,23 @@ const std::vector<Row>& Matrix();
 struct Finding {
   Verdict verdict = Verdict::kSkipped;
   bool as_expected = false;
-  std::string reason;  // the missing fact of a skip, or what was seen instead of the expectation
-  std::string seen;    // signal, si_code, key, errno, bytes: for people
+  bool judged = false;  // control and attack came as far as they should, so that the verdict says something
+  std::string reason;   // the missing fact of a skip, or what was seen instead of the expectation
+  std::string seen;     // signal, si_code, key, errno, bytes: for people
 };
 
 // A gate made weak on purpose, to show that the matrix sees it.
 enum class Weakness : uint8_t { kNone, kOpenWindow, kNoProtection, kSilentAct };
 const char* Name(Weakness weakness);
 
+// Why a row that is stopped stands even so weakened; null for one that then must fail.
+const char* Immune(const Row& row, Weakness weakness);
+
 // Runs a row in a child, and judges from this process by the bytes of the segment's file.
 Finding RunRow(const Row& row, Weakness weakness = Weakness::kNone);
+
+// Runs a row that is stopped under a weakness, under which it must fail, or stand where it is immune: `as_expected`
+// says whether it did.
+Finding Prove(const Row& row, Weakness weakness);
 
 }  // namespace lightning::routes

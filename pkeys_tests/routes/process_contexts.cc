@@ -4,8 +4,10 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cerrno>
+#include <climits>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -80,21 +82,38 @@ void VforkInWindow(Arena& arena, const Deed& deed, bool control) {
   arena.Cover(window);
   RunVfork(deed);
 }
+// The program beside this one that knows --store-after-exec: this one itself, or a test program's neighbour.
+std::string Program() {
+  char path[PATH_MAX];
+  const ssize_t size = readlink("/proc/self/exe", path, sizeof path);
+  if (size <= 0 || size == sizeof path) abort();
+  const std::string self(path, static_cast<size_t>(size));
+  return self.substr(0, self.rfind('/') + 1) + "isolation-tests";
+}
+
 // A new program knows an address and no more. As a control it maps the file itself.
-void Exec(Arena& arena, const Deed& deed, bool control) {
-  static_cast<void>(deed);
-  const std::byte* const at = control ? nullptr : arena.row().place->attack(arena);
+void Exec(Arena& arena, const Deed&, bool control) {
+  std::byte* const at = arena.row().place->attack(arena);
   const auto offset = static_cast<uint64_t>(arena.row().place->control(arena) - arena.control());
-  std::string address = std::to_string(reinterpret_cast<uint64_t>(at)), path = arena.path(),
+  std::string address = std::to_string(control ? 0 : reinterpret_cast<uint64_t>(at)), path = arena.path(),
               place = std::to_string(offset);
+  const std::string program = Program();
   char name[] = "isolation-tests", flag[] = "--store-after-exec";
   char* const arguments[] = {name, flag, address.data(), path.data(), place.data(), nullptr};
+  arena.Begin(at);
+  if (arena.silent()) return arena.StoredElsewhere(0);
   pid_t child;
-  if (posix_spawn(&child, "/proc/self/exe", nullptr, nullptr, arguments, environ) != 0) abort();
+  if (posix_spawn(&child, program.c_str(), nullptr, nullptr, arguments, environ) != 0) abort();
   int status = 0;
   if (waitpid(child, &status, 0) != child) abort();
   // Told by its exit status; 0 means that the store was made.
-  if (!control) arena.StoredElsewhere(WIFEXITED(status) ? WEXITSTATUS(status) : 255);
+  arena.StoredElsewhere(WIFEXITED(status) ? WEXITSTATUS(status) : 255);
+}
+void ExecInWindow(Arena& arena, const Deed& deed, bool control) {
+  if (control) return Exec(arena, deed, control);
+  Window window(arena.gate());
+  arena.Cover(window);
+  Exec(arena, deed, control);
 }
 
 constexpr Context kContexts[] = {
@@ -104,6 +123,7 @@ constexpr Context kContexts[] = {
     {"vfork", Vfork},
     {"vfork_in_window", VforkInWindow},
     {"exec", Exec, nullptr, false, false, SEGV_MAPERR},
+    {"exec_in_window", ExecInWindow, nullptr, false, false, SEGV_MAPERR},
 };
 
 }  // namespace

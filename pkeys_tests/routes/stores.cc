@@ -1,4 +1,7 @@
 // Stores that every x86-64 processor has, each of one instruction.
+#include <sys/mman.h>
+
+#include <cstdlib>
 #include <cstring>
 #include <string>
 
@@ -79,6 +82,21 @@ void RepStosqPages(Arena&, std::byte* at) {
   size_t count = 1024;  // two pages
   asm volatile("rep stosq" : "+D"(at), "+c"(count) : "a"(kStray) : "memory");
 }
+// From a writable page into the segment: the bytes before the border land, and not one behind it.
+void RepStosbAcrossBorder(Arena&, std::byte* at) {
+  constexpr size_t kBefore = 64, kPage = 4096;
+  void* const below = mmap(at - kPage, kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+  if (below != at - kPage) abort();
+  const auto fill = [](std::byte* to, size_t count) {
+    asm volatile("rep stosb" : "+D"(to), "+c"(count) : "a"(0x5A) : "memory");
+  };
+  const Fault fault = Guarded([&] { fill(at - kBefore, 2 * kBefore); });
+  for (const std::byte* byte = at - kBefore; byte < at; ++byte) {
+    if (*byte != std::byte{0x5A}) return;
+  }
+  // The fault again, for whoever watches this act.
+  if (fault.happened && fault.address == reinterpret_cast<uint64_t>(at)) fill(at, kBefore);
+}
 void RepStosbBackwards(Arena&, std::byte* at) {
   size_t count = 16;
   std::byte* last = at + 15;
@@ -127,6 +145,7 @@ constexpr Act kStores[] = {
     {"rep_stosb", kF, RepStosb},
     {"rep_stosq_two_pages", kF, RepStosqPages, 8192, 4096},
     {"rep_stosb_backwards", kF, RepStosbBackwards},
+    {"rep_stosb_across_border", kF, RepStosbAcrossBorder, 64, 8, 0, nullptr, true},
     {"fnstcw", kF, ControlWord},
     {"fstp_80_bit", kF, FloatStore},
     {"stmxcsr", kF, Mxcsr},

@@ -30,6 +30,7 @@ std::byte* EventRing(Arena& arena) { return arena.control() + arena.geometry().e
 std::byte* FreeHeap(Arena& arena) {
   return arena.control() + (arena.geometry().heap + arena.size()) / 2 / kPageSize * kPageSize;
 }
+std::byte* LastPage(Arena& arena) { return arena.control() + arena.size() - kPageSize; }
 std::byte* Unsealed(Arena& arena) { return arena.control() + arena.unsealed_offset(); }
 std::byte* Sealed(Arena& arena) { return arena.control() + arena.segment().OffsetOf(arena.sealed().data()); }
 // Through the read-only view, by which all reads go.
@@ -47,6 +48,8 @@ std::byte* Exposed(Arena& arena, uint64_t offset) {
 }
 std::byte* ClientPage(Arena& arena) { return Exposed(arena, arena.geometry().ClientPageOffset(0) + 64); }
 std::byte* Doorbells(Arena& arena) { return Exposed(arena, arena.geometry().doorbells); }
+std::byte* ClientPageGuarded(Arena& arena) { return arena.control() + arena.geometry().ClientPageOffset(0) + 64; }
+std::byte* DoorbellsGuarded(Arena& arena) { return arena.control() + arena.geometry().doorbells; }
 std::byte* UnsealedHere(Arena& arena) { return arena.others_writer().Writable().data(); }
 // Overruns and near misses.
 std::byte* GuardBelow(Arena& arena) { return arena.control() - 8; }
@@ -73,13 +76,14 @@ constexpr Target kTargets[] = {
     {"block_table", BlockTable, BlockTable},
     {"event_ring", EventRing, EventRing},
     {"free_heap", FreeHeap, FreeHeap},
+    {"last_page", LastPage, LastPage},
     {"unsealed_of_another", Unsealed, Unsealed},
     {"sealed_object", Sealed, Sealed},
     {"sealed_object_view", SealedView, Sealed},
     {"undo_log_view", LogView, UndoLog},
     {"superblock_view", SuperblockView, Superblock},
-    {"client_page", ClientPage, ClientPage},
-    {"doorbells", Doorbells, Doorbells},
+    {"client_page", ClientPage, ClientPageGuarded},
+    {"doorbells", Doorbells, DoorbellsGuarded},
     {"unsealed_in_this_process", UnsealedHere, Unsealed},
     {"guard_below", GuardBelow, Superblock},
     {"guard_above", GuardAbove, FreeHeap},
