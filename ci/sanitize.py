@@ -180,7 +180,7 @@ class Lane:
         fixture = fixture_of(tests[0])
         name = f"{suite}.{fixture.replace('/', '-')}"
         # From a dash on a filter lists what is left out.
-        chosen = ":".join(test.replace("-", "?") for test in ([f"{fixture}.*"] if whole else tests))
+        chosen = summarize.gtest_filter([f"{fixture}.*"] if whole else tests)
         return self.run(name, [*program, f"--gtest_filter={chosen}",
                                f"--gtest_output=xml:{self.results}/{name}.xml"], LIMIT)
 

@@ -88,7 +88,7 @@ def cases_of_log(path):
     cases, running = [], None
     for line in path.read_text(errors="replace").splitlines() if path.exists() else []:
         # A child or a test may have left the line before without its end.
-        match = re.search(r"\[( RUN      |       OK |  FAILED  |  SKIPPED )\] ([\w/]+\.[\w/]+)(,.*)?( \(\d+ ms\))?$", line)
+        match = re.search(r"\[( RUN      |       OK |  FAILED  |  SKIPPED )\] ([^\s,]+\.[^\s,]+)(,.*)?( \(\d+ ms\))?$", line)
         if not match:
             continue
         mark, name = match.group(1).strip(), match.group(2)
@@ -182,13 +182,18 @@ def write_junit(suites, path):
     ElementTree.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
 
 
+def gtest_filter(names):
+    """The pattern of these tests. A dash would begin what is left out; a question mark stands for any character."""
+    return ":".join(names).replace("-", "?")
+
+
 def again(suite):
     """The command that repeats what failed: of a GoogleTest program those tests alone."""
     names = [case.name for case in suite.cases if case.outcome == "failed"]
     if "--gtest_" not in suite.command or any(name.startswith("(") for name in names) or len(names) > 20:
         return suite.command
     words = [word for word in shlex.split(suite.command) if not word.startswith(("--gtest_output", "--gtest_filter"))]
-    return " ".join([shlex.join(words), f"'--gtest_filter={':'.join(names)}'"])
+    return " ".join([shlex.join(words), f"'--gtest_filter={gtest_filter(names)}'"])
 
 
 def keep(suites, results, folder, command):

@@ -143,7 +143,9 @@ int RunOne(const std::vector<std::string>& arguments, const std::string& segment
 
 void CheckOutput(const std::string& output, int code, bool json) {
   Require(code == 0 || code == 1 || code == 2 || code == 77, "an exit code that is not documented");
-  if (!json || output.empty()) return;
+  if (!json) return;
+  Require(code != 0 || !output.empty(), "--json was asked for, and nothing was printed");
+  if (output.empty()) return;
   Require(output.back() == '\n', "the output's last line has no end");
   for (size_t begin = 0; begin < output.size();) {
     const size_t end = output.find('\n', begin);

@@ -57,13 +57,20 @@ def one(name, target, seconds):
         where = TREE.parent / "artifacts" / name
         shutil.rmtree(where, ignore_errors=True)
         began = time.monotonic()
-        result = tasks.run(target, seconds, 1, root=TREE, where=where)
+        # What once failed is left out: one of those is how this very bug was found.
+        grown = where / "corpus"
+        grown.mkdir(parents=True)
+        corpora = [str(grown), str(tasks.ROOT / "fuzz" / "corpus" / target)]
+        result = tasks.run(target, seconds, 1, root=TREE, where=where, corpora=corpora)
         took = round(time.monotonic() - began, 1)
     finally:
         patch(name, "-R")
     found = bool(result["artifacts"])
     print(f"{'found ' if found else 'MISSED'} {name:32} by {target:4} after {took:6.1f} s, "
           f"{result['executions']} executions", flush=True)
+    for file in result["artifacts"]:
+        print(f"  again, on the store with the bug: patch -p1 < faults/mutants/{name}.patch && "
+              f"ci/fuzz replay {file} --target {target}")
     return {"name": name, "target": target, "found": found, "seconds": took, "executions": result["executions"],
             "artifacts": result["artifacts"]}
 

@@ -1,8 +1,10 @@
 // Every file of fuzz/corpus and fuzz/regressions, before the same targets that the fuzzer drives, without one: a
 // regression that ci/fuzz adopted is a test here under its name.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -48,16 +50,23 @@ void Replay(Target target, const fs::path& file) {
   EXPECT_EQ(target(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()), 0);
 }
 
-// Registered by name: Regression.TARGET/NAME and Corpus.TARGET.
+// Registered by name: Regression.TARGET/NAME and Corpus.TARGET. In a child: a target that fails ends its process, and the
+// tests behind it go on.
 class ReplayTest : public testing::Test {
  public:
   ReplayTest(Target target, std::vector<fs::path> files) : target_(target), files_(std::move(files)) {}
   void TestBody() override {
     ASSERT_FALSE(files_.empty()) << "a target without a corpus is never replayed";
-    for (const fs::path& file : files_) Replay(target_, file);
+    EXPECT_EXIT(ReplayAll(), testing::ExitedWithCode(0), "");
   }
 
  private:
+  [[noreturn]] void ReplayAll() const {
+    for (const fs::path& file : files_) Replay(target_, file);
+    fflush(nullptr);
+    _exit(HasFailure() ? 1 : 0);
+  }
+
   const Target target_;
   const std::vector<fs::path> files_;
 };

@@ -93,7 +93,8 @@ def adopt(options):
     shutil.copyfile(file, to)
     program = "fuzz_store_tests" if target in tasks.STORE_TARGETS else "fuzz_sim_tests"
     print(f"{to.relative_to(ROOT)} is the test Regression.{target}/{name}. It runs in ci/test, and alone so:")
-    print(f"build/release/bin/{program} --gtest_filter='Regression.{target}/{name}'")
+    # A dash would begin what is left out.
+    print(f"build/release/bin/{program} --gtest_filter='Regression.{target}/{name.replace('-', '?')}'")
     return 0
 
 

@@ -93,8 +93,12 @@ def corpus(name):
     """Where new inputs go, and what the repository keeps: its corpus, and what once failed."""
     grown = GROWN / name
     grown.mkdir(parents=True, exist_ok=True)
+    return [str(grown), *kept_corpora(name)]
+
+
+def kept_corpora(name):
     kept = [ROOT / "fuzz" / "corpus" / name, ROOT / "fuzz" / "regressions" / name]
-    return [str(grown)] + [str(folder) for folder in kept if folder.is_dir()]
+    return [str(folder) for folder in kept if folder.is_dir()]
 
 
 def execute(arguments, environ, limit):
@@ -115,15 +119,15 @@ def number(pattern, text):
     return int(found[-1]) if found else None
 
 
-def run(name, seconds, seed, root=ROOT, where=None):
-    """Lets a target run for so long. The object that ci/fuzz writes."""
+def run(name, seconds, seed, root=ROOT, where=None, corpora=None):
+    """Lets a target run for so long, from these folders: new inputs go into the first. The object that ci/fuzz writes."""
     folder = where or FAILURES / name
     folder.mkdir(parents=True, exist_ok=True)
     # A folder of its own: libFuzzer names an artifact by its bytes, and one that was found before is found again.
     new = Path(tempfile.mkdtemp(prefix=".new-", dir=folder))
     arguments = command(name, root) + dictionary(name) + [
         f"-max_total_time={max(1, round(seconds))}", f"-seed={seed}", f"-artifact_prefix={new}/",
-        "-print_final_stats=1", "-verbosity=1", *corpus(name)]
+        "-print_final_stats=1", "-verbosity=1", *(corpora or corpus(name))]
     say(f"{name}: {seconds:.0f} seconds")
     used = os.times()
     try:
@@ -140,6 +144,9 @@ def run(name, seconds, seed, root=ROOT, where=None):
     if status and not artifacts:
         print(output[-6000:], file=sys.stderr)
         raise SystemExit(f"ci/fuzz: {name} ended with status {status} and left no artifact")
+    if not executions and not artifacts:
+        print(output[-6000:], file=sys.stderr)
+        raise SystemExit(f"ci/fuzz: {name} executed nothing")
     result = {"target": name, "executions": executions, "per_second": round(executions / processor),
               "seconds": round(wall, 1), "processor_seconds": round(processor, 1)}
     if counted and int(counted.group(1)):

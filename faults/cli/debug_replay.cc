@@ -61,7 +61,7 @@ int SimInGdb(const std::string& folder, const nlohmann::json& verdict, const std
                          "--depth", std::to_string(verdict.value("depth", 2u))});
   if (!verdict.value("crash_states", true)) gdb.emplace_back("--no-crash-states");
   const int status = RunProgram(gdb);
-  return status == 0 ? kFound : CannotRun(fmt::format("gdb ended with status {}", status));
+  return status == 0 ? kFound : Undecided(fmt::format("gdb ended with status {}", status));
 }
 
 int PerfEvent(uint32_t type, uint64_t config) {
@@ -141,7 +141,7 @@ int ReplayInRr(const std::string& folder) {
   std::string trace;
   for (int number = 1; trace.empty() || fs::exists(trace); ++number) trace = fmt::format("{}/rr-{}", folder, number);
   const int status = RunProgram({"rr", "record", "--output-trace-dir", trace, OwnProgram(), "replay", folder});
-  if (status != kFound && status != kWell) return CannotRun(fmt::format("rr record ended with status {}", status));
+  if (status != kFound && status != kWell) return Undecided(fmt::format("rr record ended with status {}", status));
   fmt::print("recorded. The client that is killed is one of its processes (rr ps {}):\n  rr replay {}\n", trace, trace);
   return status;
 }

@@ -62,7 +62,8 @@ int Record(const Recording& recording, const nlohmann::json& verdict) {
   if (status == kFound) return kFound;
   fmt::print("{}", ReadText(recording.output()));
   for (const char* suffix : {"", ".initrd", ".disk"}) fs::remove(recording.file + suffix);
-  return CannotRun(fmt::format("the emulated machine ended with status {}", status));
+  const std::string ended = fmt::format("the emulated machine ended with status {}", status);
+  return status == kCannotRun ? CannotRun(ended) : Undecided(ended + ", and should have with that of a failure found");
 }
 
 }  // namespace
@@ -80,7 +81,7 @@ int ReplayInMachine(const std::string& folder, const nlohmann::json& verdict) {
   const std::string text = ReadText(again);
   fmt::print("{}", text.substr(std::min(text.size(), text.rfind("FOUND"))));  // behind the trace
   if (status != kFound || ReadText(recording.output()) != text)
-    return CannotRun(
+    return Undecided(
         fmt::format("the replay, with status {}, is not what was recorded: see {}", status, recording.output()));
   fmt::print(
       "the same failure, instruction for instruction, recorded in {}\n"
@@ -107,7 +108,7 @@ int ReplayInMachineInGdb(const std::string& folder, const nlohmann::json& verdic
       "rm -f '{0}'\n'{1}' --timeout 36000 --replay '{2}' --gdb '{0}' >'{2}.gdb-output' 2>&1 &\n"
       "until [ -S '{0}' ]; do kill -0 $! || exit 77; sleep 0.1; done\n{3}\nstatus=$?\nrm -f '{0}'\nexit $status",
       socket, recording.machine, recording.file, gdb));
-  return status == 0 ? kFound : CannotRun(fmt::format("gdb ended with status {}", status));
+  return status == 0 ? kFound : Undecided(fmt::format("gdb ended with status {}", status));
 }
 
 }  // namespace lightning::faults
