@@ -50,8 +50,8 @@ void Replay(Target target, const fs::path& file) {
   EXPECT_EQ(target(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()), 0);
 }
 
-// Registered by name: Regression.TARGET/NAME and Corpus.TARGET. In a child: a target that fails ends its process, and the
-// tests behind it go on.
+// Registered by name: Regression.TARGET/NAME and Corpus.TARGET. In a child: a target that fails ends its process, and
+// the tests behind it go on.
 class ReplayTest : public testing::Test {
  public:
   ReplayTest(Target target, std::vector<fs::path> files) : target_(target), files_(std::move(files)) {}

@@ -13,7 +13,8 @@ namespace lightning::faults {
 // gdb showed it, kCannotRun after the missing fact, kUndecided when it ended otherwise on standard error.
 int ReplayInGdb(const std::string& folder, const nlohmann::json& verdict, bool batch);
 
-// Records the replay with rr and prints the command that replays the recording; kCannotRun after the missing fact, kUndecided when it ended otherwise.
+// Records the replay with rr and prints the command that replays the recording; kCannotRun after the missing fact,
+// kUndecided when it ended otherwise.
 int ReplayInRr(const std::string& folder);
 
 // Records the replay in an emulated machine, replays the recording instruction for instruction and compares what both

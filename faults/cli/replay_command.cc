@@ -173,7 +173,8 @@ void AddReplay(CLI::App& app, Command* command) {
       "Example: lightning-faults replay lightning-failures/sim-0123456789abcdef\n"
       "Example: lightning-faults replay lightning-failures/step-0123456789abcdef --gdb\n"
       "Example: lightning-faults replay lightning-failures/step-0123456789abcdef --vm --gdb --batch\n"
-      "Exit status: 1 when it fails again, 0 when it does not, 3 when a recording or a debugger ended otherwise than it "
+      "Exit status: 1 when it fails again, 0 when it does not, 3 when a recording or a debugger ended otherwise than "
+      "it "
       "must, 77 when a debugger cannot run here.");
   replay->callback([=] { *command = [=] { return Replay(*options); }; });
 
