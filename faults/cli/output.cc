@@ -25,6 +25,11 @@ int Usage(const std::string& message) {
   return kUsage;
 }
 
+int Failed(const std::string& what) {
+  fmt::print(stderr, "lightning-faults: failed: {}\n", what);
+  return kFound;
+}
+
 int CannotRun(const std::string& fact) {
   fmt::print(stderr, "lightning-faults: cannot run here: {}\n", fact);
   return kCannotRun;

@@ -17,6 +17,9 @@ int ReadPlan(const std::string& file, Plan* plan);
 // A message and the status of wrong usage.
 int Usage(const std::string& message);
 
+// The same for what went wrong, beside a finding: no skip.
+int Failed(const std::string& what);
+
 // The same for what this machine lacks.
 int CannotRun(const std::string& fact);
 inline constexpr char kNoKeys[] = "this machine has no protection keys";
