@@ -2,10 +2,13 @@
 
 import json
 import pathlib
+import shlex
+import shutil
 import subprocess
 
 import pytest
 
+import kept
 import rr_steps
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -100,6 +103,74 @@ def test_failures_without_a_plan_show_their_commands(tmp_path):
     (tmp_path / "1-fuzz/again.txt").write_text("ops: artifact\n  ci/fuzz replay x\n")
     done = replay(tmp_path)
     assert done.returncode == 77 and "ci/fuzz replay x" in done.stdout, done
+
+
+def copy_of_ci(tree):
+    (tree / "ci").mkdir(parents=True)
+    for name in ("common.sh", "replay", "kept.py"):
+        shutil.copy(ROOT / "ci" / name, tree / "ci" / name)
+    return tree / "ci"
+
+
+@pytest.mark.parametrize("status", [0, 1, 77, 139])
+def test_a_folder_of_ci_test_is_replayed_elsewhere_by_the_programs_in_it(tmp_path, status):
+    """Found in one tree, moved, and replayed in another: no path of the first is left, and its build is gone."""
+    found = tmp_path / "found here"
+    built, folder = found / "build/release/bin", found / "lightning-failures/test-1"
+    (folder / "output").mkdir(parents=True)
+    built.mkdir(parents=True)
+    (built / "store_tests").write_text(f'#!/usr/bin/env bash\necho "$0|$*|$LIGHTNING_BIN_DIR|$SOURCES|$PWD"\nexit {status}\n')
+    command = shlex.join(["env", f"LIGHTNING_BIN_DIR={built}", f"SOURCES={found}", "bash", f"{built}/store_tests"])
+    (folder / "output/store_tests.command").write_text(f"{command} '--gtest_output=xml:{found}/x.xml'\n")
+    filtered = f"{command} '--gtest_filter=A.*'"
+    (folder / "again.txt").write_text(f"store_tests: A.x: lost\n  touch it\n  {filtered}\nstore_tests: A.y: lost\n  {filtered}\n")
+    kept.describe(found, folder, "ci/test", ["store_tests"], built)
+    elsewhere, sources = tmp_path / "else/where", tmp_path / "other sources"
+    shutil.copytree(folder, elsewhere)
+    shutil.rmtree(found)
+    assert "found here" not in (elsewhere / "again.txt").read_text()
+    done = subprocess.run([copy_of_ci(sources) / "replay", elsewhere], capture_output=True, text=True, timeout=60, check=False)
+    expected = f"{elsewhere}/bin/store_tests|--gtest_filter=A.*|{elsewhere}/bin|{sources}|{sources}\n"
+    assert (done.returncode, done.stdout) == (status, expected), done
+    assert not (sources / "it").exists(), "a test's own text is no command"
+
+
+@pytest.mark.parametrize("status", [0, 1, 77])
+def test_an_artifact_is_replayed_by_ci_fuzz(tmp_path, status):
+    ci = copy_of_ci(tmp_path / "tree")
+    (ci / "fuzz").write_text(f'#!/usr/bin/env bash\necho "$@"\nexit {status}\n')
+    (ci / "fuzz").chmod(0o755)
+    artifact = tmp_path / "log/crash-0123"
+    artifact.parent.mkdir()
+    artifact.touch()
+    done = subprocess.run([ci / "replay", "log/crash-0123"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (status, f"replay {artifact}\n"), done
+
+
+def test_the_difference_has_what_git_does_not_know_yet(tmp_path):
+    def git(*words):
+        return subprocess.run(["git", *words], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+
+    (tmp_path / "known.txt").write_text("old\n")
+    (tmp_path / ".gitignore").write_text("ignored\nleft/\n")
+    git("init", "-q")
+    git("add", ".")
+    git("-c", "user.name=n", "-c", "user.email=e", "commit", "-qm", "m")
+    (tmp_path / "known.txt").write_text("new\n")
+    (tmp_path / "ignored").write_text("built\n")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/added.txt").write_text("added\n")
+    (tmp_path / "added.image").write_bytes(bytes(range(256)))
+    (tmp_path / "left").mkdir()
+    before = git("status", "--porcelain")
+    kept.describe(tmp_path, tmp_path / "left", "ci/test")
+    assert git("status", "--porcelain") == before, "the index is as it was"
+    patch = tmp_path / "left/source.patch"
+    git("apply", "--reverse", patch)
+    assert git("status", "--porcelain") == ""
+    git("apply", patch)
+    assert git("status", "--porcelain") == before
+    assert (tmp_path / "added.image").read_bytes() == bytes(range(256)) and (tmp_path / "ignored").exists()
 
 
 @pytest.mark.parametrize("arguments", [[], ["--rr", "--vm", "."], ["/no/such/folder"], ["--nonsense", "."]])

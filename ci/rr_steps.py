@@ -4,7 +4,7 @@
   ci/rr_steps.py FOLDER
 
 Packs the newest recording FOLDER/rr-N, finds the process and the event at which the failing store had happened, writes
-FOLDER/rr-N.gdb, and prints the command. Exit status: 1 (the failure was found again), 2 wrong usage, 77 no recording.
+FOLDER/rr-N.gdb, and prints the command. Exit status: 1 (the failure was found again, or there is no recording), 2 wrong usage.
 Example: ci/rr_steps.py lightning-failures/step-0123456789abcdef
 """
 
@@ -87,8 +87,8 @@ def main():
     folder = parser.parse_args().folder
     traces = sorted((path for path in folder.glob("rr-*") if path.is_dir()), key=lambda path: int(path.name[3:]))
     if not traces:
-        print(f"ci/rr_steps.py: cannot run here: {folder} has no recording", file=sys.stderr)
-        return 77
+        print(f"ci/rr_steps.py: {folder} has no recording", file=sys.stderr)
+        return 1
     trace = traces[-1]
     rr("pack", trace)
     engine = json.loads((folder / "verdict.json").read_text()).get("engine", "")

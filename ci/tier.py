@@ -4,7 +4,8 @@
   ci/tier.py nightly|soak --caller FOLDER [OPTIONS of ci/nightly or ci/soak]
 
 Run it by those names; their --help has the options.
-Exit status: 0 all that ran passed, 1 something failed or nothing ran, 2 wrong usage, 77 cannot run here.
+One that is stopped (SIGTERM, SIGINT) tells what it found until then, and names what it did not run as skipped.
+Exit status: 0 all that ran passed, 1 something failed, nothing ran or it was stopped, 2 wrong usage, 77 cannot run here.
 Example: ci/nightly --seconds 60 --seed 7
 """
 
@@ -25,13 +26,23 @@ from pathlib import Path
 
 from kept import describe
 from summarize import write_junit
-from tier_checks import CANNOT_RUN, Check, Result, Work, seed_of
+from tier_checks import CANNOT_RUN, Check, Result, Work, read_json, seed_of
 from tier_parts import PARTS, SEEDED
 
 ROOT = Path(__file__).resolve().parent.parent
 OUTCOMES = ("passed", "failed", "skipped")
 HOUR = 3600
 LEAST_ROUND = 60  # seconds: what is left of a soak below that is no round
+
+
+class Stopped(BaseException):
+    """By a signal, of that name. No Exception: a part's own failures are those."""
+
+
+def stop(number, _):
+    for its in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(its, signal.SIG_IGN)  # what it found is told whatever follows
+    raise Stopped(signal.Signals(number).name)
 
 
 def say(text):
@@ -147,9 +158,13 @@ def execute(run, runner, results, failures):
     results.mkdir(parents=True, exist_ok=True)
     work = Work(runner.root, run.seconds, run.seed, results, failures,
                 lambda name, command, limit: runner.run(results / f"{name}.log", command, limit), time.monotonic)
-    began = time.monotonic()
+    began, stopped = time.monotonic(), None
     try:
         run.cases = run.part.run(work)
+    except Stopped as by:
+        stopped = by
+        runner.stop()
+        run.cases = unfinished(run, work, f"stopped by {by} in the middle, after {time.monotonic() - began:.0f} s")
     except Exception as error:  # pylint: disable=broad-except
         run.cases = [Check(run.part.name, "failed", f"its results cannot be read: {type(error).__name__}: {error}")]
     run.took = time.monotonic() - began
@@ -162,6 +177,15 @@ def execute(run, runner, results, failures):
             case.again = whole
     if run.count("failed"):
         keep(run, results, failures)
+    if stopped:
+        raise stopped
+
+
+def unfinished(run, work, why):
+    """What a part that did not end has found: its own checks, and each failure that lies in its folder."""
+    found = [Check(run.part.name, "failed", (read_json(file) or {}).get("what", "?"), f"ci/replay {shlex.quote(str(file.parent))}")
+             for file in sorted(work.failures.rglob("verdict.json"))]
+    return [*work.checks, *found, Check(run.part.name, "skipped", why)]
 
 
 def keep(run, results, failures):
@@ -288,8 +312,13 @@ def main(argv, root=ROOT):
     shutil.rmtree(results, ignore_errors=True)
     results.mkdir(parents=True)
     runner = Runner(root)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    length = ["--hours", f"{options.hours:g}"] if options.tier == "soak" else ["--seconds", f"{options.seconds:g}"]
+    only = ["--only", *options.only] if options.only else []
+    command = shlex.join([f"ci/{options.tier}", *length, "--seed", str(seed), *only])
+    described, stopped, unbuilt = False, None, None
     try:
+        for its in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(its, stop)
         unbuilt = prepare(runner, results, runs)
         for run in runs:
             if run.seconds is None:
@@ -300,21 +329,27 @@ def main(argv, root=ROOT):
             say(f"== {run.name}: {run.seconds:.0f} s, seed {run.seed}")
             execute(run, runner, results, failures)
             say("   {:.0f} s: {}".format(run.took, ", ".join(f"{run.count(outcome)} {outcome}" for outcome in OUTCOMES)))
+            if run.count("failed") and not described:  # at once: whoever ends this may leave no time later
+                describe(root, failures, command, seed=seed)
+                described = True
+    except Stopped as by:
+        stopped = by
+        for run in runs:
+            run.cases = run.cases or [Check(run.part.name, "skipped", f"not run: stopped by {by} before")]
     finally:
         runner.stop()
     outcomes = Counter(case.outcome for run in runs for case in run.cases)
-    if outcomes["failed"]:
+    if outcomes["failed"] and not described:
         failures.mkdir(parents=True, exist_ok=True)
-        length = ["--hours", f"{options.hours:g}"] if options.tier == "soak" else ["--seconds", f"{options.seconds:g}"]
-        only = ["--only", *options.only] if options.only else []
-        describe(root, failures, shlex.join([f"ci/{options.tier}", *length, "--seed", str(seed), *only]), seed=seed)
+        describe(root, failures, command, seed=seed)
     report(runs, failures)
     write_junit(runs, results / "junit.xml")
-    text = json.dumps(as_json(options.tier, options.seconds, seed, runs, failures), indent=2) + "\n"
+    read = as_json(options.tier, options.seconds, seed, runs, failures)
+    text = json.dumps({**read, **({"stopped": str(stopped)} if stopped else {})}, indent=2) + "\n"
     for file in [results / "tier.json"] + ([options.json] if options.json else []):
         file.write_text(text)
     say("{} passed, {} failed, {} skipped".format(*(outcomes[outcome] for outcome in OUTCOMES)))
-    if outcomes["failed"]:
+    if outcomes["failed"] or stopped:
         return 1
     if outcomes["passed"]:
         return 0

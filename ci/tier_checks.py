@@ -42,6 +42,7 @@ class Work:
     run: object  # run(name, command, limit in seconds) -> Result
     clock: object  # () -> seconds; only differences mean something
     did: list = field(default_factory=list)  # figures for the table
+    checks: list = field(default_factory=list)  # of a part of many steps, those so far: all there are if it is stopped
 
 
 def read_json(path):

@@ -96,7 +96,9 @@ def fuzz(work):
     if listed.status or not targets:
         return [of_status(listed, "ci/fuzz --list", "ci/fuzz --list")]
     each = max(1, round(work.seconds / len(targets)))
-    return [check for target in targets for check in fuzz_target(work, target, each)]
+    for target in targets:
+        work.checks += fuzz_target(work, target, each)
+    return work.checks
 
 
 def fuzz_target(work, target, seconds):
@@ -139,7 +141,7 @@ def mutants(work):
     if not names:
         return [Check("mutants", "failed", "faults/mutants has no patch", "ls faults/mutants")]
     random.Random(work.seed).shuffle(names)
-    began, checks = work.clock(), []
+    began, checks = work.clock(), work.checks
     for number, name in enumerate(names):
         if number and work.seconds < MUTANTS_ALL and work.clock() - began >= work.seconds:
             reason = f"no time: {number} of {len(names)} were tried; all are from {MUTANTS_ALL} seconds on"

@@ -5,6 +5,7 @@ import os
 import pathlib
 import select
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -234,6 +235,57 @@ def test_a_soak_has_rounds_with_seeds_of_their_own(tree):
     assert len(campaigns) == 3 and len({part["seed"] for part in campaigns}) == 3
     assert sum(part["seconds"] for part in read["parts"]) == pytest.approx(2.5 * 3600)
     assert sum(part["name"].startswith("mutants") for part in read["parts"]) == 1
+
+
+def stopped_in(tree, number, *arguments):
+    """(status, lines of output) of a night that gets that signal when a part hangs."""
+    pipe = tree / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    with subprocess.Popen([tree / "ci/nightly", "--seed", "5", *arguments], cwd=tree, stdout=subprocess.PIPE, text=True) as night:
+        try:
+            assert select.select([reader], [], [], 60)[0], "no part hangs"
+            night.send_signal(number)
+            output, _ = night.communicate(timeout=60)
+        finally:
+            night.kill()
+            os.close(reader)
+    return night.returncode, output.splitlines()
+
+
+HANGS = "echo here >pipe; exec tail -f /dev/null\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_night_that_is_stopped_tells_what_it_found_and_what_it_did_not_run(tree, number):
+    found = dict(ENGINES, failures=[{"part": "sim", "what": "lost", "reproduce": "lightning-faults replay /there/sim-1"}])
+    script(tree / "ci/campaign", found, status=1)
+    faults = tree / "build/release/bin/lightning-faults"
+    script(faults, REAL)
+    left = "lightning-failures/nightly-5/1-kills/engines/real-1"
+    faults.write_text("#!/usr/bin/env bash\nls lightning-failures/nightly-5 lightning-failures/nightly-5/bin >early\n"
+                      f"mkdir -p {left}; echo '{{\"what\": \"a put is lost\"}}' >{left}/verdict.json\n" + HANGS)
+    status, lines = stopped_in(tree, number, "--seconds", "600", "--only", "campaign", "kills", "mutants", "fuzz")
+    assert (status, lines[-1]) == (1, "5 passed, 2 failed, 3 skipped"), lines
+    assert lines[-3:-1] == ["again: ci/replay /there/sim-1", f"again: ci/replay {tree / left}"]
+    for part in ("fuzz", "mutants"):
+        assert any(f"{part}: 1: not run: stopped by {number.name} before: {part}" in line for line in lines), lines
+    assert any(f"kills: 1: stopped by {number.name} in the middle" in line for line in lines), lines
+    read = json.loads((tree / "build/nightly/tier.json").read_text())
+    assert (read["passed"], read["failed"], read["skipped"], read["stopped"]) == (5, 2, 3, number.name)
+    early = (tree / "early").read_text().splitlines()
+    assert "about.json" in early and "lightning-faults" in early, "at the first failure, not at the end"
+    folder = tree / "lightning-failures/nightly-5"
+    assert json.loads((folder / "about.json").read_text())["seed"] == 5 and (folder / "bin/lightning-faults").is_file()
+    assert "a put is lost" in (folder / "1-kills/again.txt").read_text()
+
+
+def test_a_part_of_many_steps_that_is_stopped_keeps_those_that_it_did(tree):
+    script(tree / "ci/fuzz", FUZZ)
+    text = (tree / "ci/fuzz").read_text()
+    (tree / "ci/fuzz").write_text(text.replace("\n", "\n[[ $1 != log ]] || {\n" + HANGS + "}\n", 1))
+    status, lines = stopped_in(tree, signal.SIGTERM, "--seconds", "60", "--only", "fuzz")
+    assert (status, lines[-1]) == (1, "1 passed, 0 failed, 1 skipped"), "no pass: it was stopped"
 
 
 @pytest.mark.parametrize("arguments", [["--seconds", "0"], ["--seconds", "x"], ["--only", "nothing"], ["--seed", "-1"],

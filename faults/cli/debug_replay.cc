@@ -15,6 +15,7 @@
 #include "faults/cli/output.h"
 #include "faults/cli/run_program.h"
 #include "faults/engine/step_failure.h"
+#include "faults/engine/target_process.h"
 #include "faults/mutants/mutants.h"
 #include "faults/report/failure_folder.h"
 
@@ -48,7 +49,7 @@ int StepInGdb(const std::string& folder, const nlohmann::json& verdict, const st
   };
   StepEngine engine(replay.isolation);
   const std::string error = engine.StopAt(replay.run, replay.at, show);
-  return error.empty() ? kFound : CannotRun(error);
+  return error.empty() ? kFound : Failed(error);
 }
 
 // The simulation is one process: gdb stops it where the failure is noted, behind the clients' last access.
@@ -61,7 +62,7 @@ int SimInGdb(const std::string& folder, const nlohmann::json& verdict, const std
                          "--depth", std::to_string(verdict.value("depth", 2u))});
   if (!verdict.value("crash_states", true)) gdb.emplace_back("--no-crash-states");
   const int status = RunProgram(gdb);
-  return status == 0 ? kFound : Undecided(fmt::format("gdb ended with status {}", status));
+  return status == 0 ? kFound : Failed(fmt::format("gdb ended with status {}", status));
 }
 
 int PerfEvent(uint32_t type, uint64_t config) {
@@ -111,6 +112,7 @@ int ReplayInGdb(const std::string& folder, const nlohmann::json& verdict, bool b
   const std::string printers = GdbScript("lightning_printers.py");
   if (printers.empty()) return CannotRun("faults/gdb/lightning_printers.py is not where the sources were");
   const std::string engine = verdict.value("engine", "");
+  if (!CanTrace()) return CannotRun("this machine lets nobody trace a process (ptrace)");
   if (engine == "step") return StepInGdb(folder, verdict, printers, batch);
   if (engine == "sim") return SimInGdb(folder, verdict, printers, batch);
   return Usage("only failures of the engines step and sim stop at an instruction, not those of " + engine);
@@ -141,7 +143,11 @@ int ReplayInRr(const std::string& folder) {
   std::string trace;
   for (int number = 1; trace.empty() || fs::exists(trace); ++number) trace = fmt::format("{}/rr-{}", folder, number);
   const int status = RunProgram({"rr", "record", "--output-trace-dir", trace, OwnProgram(), "replay", folder});
-  if (status != kFound && status != kWell) return Undecided(fmt::format("rr record ended with status {}", status));
+  if (status != kFound && status != kWell) {
+    std::error_code error;
+    fs::remove_all(trace, error);  // half a recording
+    return Failed(fmt::format("rr record ended with status {}", status));
+  }
   fmt::print("recorded. The client that is killed is one of its processes (rr ps {}):\n  rr replay {}\n", trace, trace);
   return status;
 }

@@ -10,15 +10,15 @@
 namespace lightning::faults {
 
 // gdb, stopped at the killing instruction, with the store's structures printed. `batch`: prints and ends. kFound when
-// gdb showed it, kCannotRun after the missing fact, kUndecided when it ended otherwise on standard error.
+// gdb showed it, kCannotRun after the missing fact on standard error.
 int ReplayInGdb(const std::string& folder, const nlohmann::json& verdict, bool batch);
 
 // Records the replay with rr and prints the command that replays the recording; kCannotRun after the missing fact,
-// kUndecided when it ended otherwise.
+// kFound when the recording failed or has the failure.
 int ReplayInRr(const std::string& folder);
 
 // Records the replay in an emulated machine, replays the recording instruction for instruction and compares what both
-// printed. kFound when both show the failure, kCannotRun after the missing fact, kUndecided when it ended otherwise.
+// printed. kWell when both show the failure, kCannotRun after the missing fact, kFound when recording or replay failed.
 int ReplayInMachine(const std::string& folder, const nlohmann::json& verdict);
 // The same recording in gdb, at the store that changed the corrupted word last (step), or where the failure is noted
 // (sim). `batch`: prints and ends.

@@ -10,7 +10,7 @@ int Main(int argc, char** argv) {
       "speed, fires stray writes, and runs random operations against a model.");
   app.footer(
       "Example: lightning-faults campaign --seconds 60 --seed 7 --json campaign.json\n"
-      "Exit status: 0 nothing was found, 1 a failure was found, 2 wrong usage, 3 unknown (check-history, replay), 77 "
+      "Exit status: 0 nothing was found, 1 a failure was found, 2 wrong usage, 3 unknown (check-history alone), 77 "
       "cannot run here.");
   app.require_subcommand(1);
   Command command;

@@ -25,9 +25,9 @@ int Usage(const std::string& message) {
   return kUsage;
 }
 
-int Undecided(const std::string& what) {
-  fmt::print(stderr, "lightning-faults: {}\n", what);
-  return kUndecided;
+int Failed(const std::string& what) {
+  fmt::print(stderr, "lightning-faults: failed: {}\n", what);
+  return kFound;
 }
 
 int CannotRun(const std::string& fact) {

@@ -17,8 +17,8 @@ int ReadPlan(const std::string& file, Plan* plan);
 // A message and the status of wrong usage.
 int Usage(const std::string& message);
 
-// The same for a recording or a debugger that ended otherwise than it must: neither found nor well.
-int Undecided(const std::string& what);
+// The same for what went wrong, beside a finding: no skip.
+int Failed(const std::string& what);
 
 // The same for what this machine lacks.
 int CannotRun(const std::string& fact);

@@ -94,7 +94,8 @@ int ReplayFolder(const ReplayOptions& options, const std::string& folder) {
   if (options.trace && engine != "step") return Usage("--trace goes with failures of the engine step");
   if (options.vm) {
     const int status = ReplayInMachine(folder, verdict);
-    return status != kFound || !options.gdb ? status : ReplayInMachineInGdb(folder, verdict, options.batch);
+    if (status != kWell) return status;
+    return options.gdb ? ReplayInMachineInGdb(folder, verdict, options.batch) : kFound;
   }
   if (options.gdb) return ReplayInGdb(folder, verdict, options.batch);
   if (options.rr) return ReplayInRr(folder);
@@ -173,9 +174,8 @@ void AddReplay(CLI::App& app, Command* command) {
       "Example: lightning-faults replay lightning-failures/sim-0123456789abcdef\n"
       "Example: lightning-faults replay lightning-failures/step-0123456789abcdef --gdb\n"
       "Example: lightning-faults replay lightning-failures/step-0123456789abcdef --vm --gdb --batch\n"
-      "Exit status: 1 when it fails again, 0 when it does not, 3 when a recording or a debugger ended otherwise than "
-      "it "
-      "must, 77 when a debugger cannot run here.");
+      "Exit status: 1 when it fails again, 0 when it does not, 77 when a debugger cannot run here.\n"
+      "A recording that fails is status 1 too, and said.");
   replay->callback([=] { *command = [=] { return Replay(*options); }; });
 
   auto folder = std::make_shared<std::string>(), file = std::make_shared<std::string>();
