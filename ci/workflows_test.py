@@ -128,6 +128,34 @@ def test_the_longest_soak_leaves_time_to_build_and_to_finish():
     assert most * 60 + 90 <= read["jobs"]["nightly"]["timeout-minutes"]
 
 
+JUNIT = """<testsuites><testsuite><testcase classname="t" name="test_add[instruction-7]"><failure
+message="half, &#10;100%">where it stood
+again: cd /w &amp;&amp; v/bin/python -m pytest 'tests/t.py' --kill-at instruction:7
+</failure></testcase><testcase name="well"/><testcase name="b"><error message="no fixture">text</error></testcase></testsuite></testsuites>"""
+
+
+@pytest.mark.parametrize("junit, lines", [
+    (JUNIT, ["::error title=test_add[instruction-7]::half, %0A100%25%0Aagain: cd /w && v/bin/python -m pytest 'tests/t.py' "
+             "--kill-at instruction:7", "::error title=b::no fixture"]),
+    (None, ["::error title=crash::pytest left no crash.xml"]),
+    ("<cut", ["::error title=crash::pytest left no crash.xml"]),
+], ids=["failures", "no file", "cut file"])
+def test_the_examples_workflow_annotates_each_failure_with_what_repeats_it(tmp_path, junit, lines):
+    read = yaml.safe_load((ROOT / "examples/crash-suite/.github/workflows/crash.yml").read_text())
+    (step,) = [step for step in steps_of(read) if "::error" in step.get("run", "")]
+    assert step["if"] == "failure()"
+    if junit:
+        (tmp_path / "crash.xml").write_text(junit)
+    done = subprocess.run(["bash", "-ec", step["run"]], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines() == lines
+
+
+def test_the_examples_workflow_installs_the_plugin_from_where_the_guide_says():
+    text = (ROOT / "examples/crash-suite/.github/workflows/crash.yml").read_text()
+    place = re.search(r"vars.LIGHTNING_FAULTS \|\| '\./(.*)'", text)[1]
+    assert f"`{place}`" in (ROOT / "docs/adopting.md").read_text()
+
+
 def test_each_tier_that_writes_json_is_annotated_whatever_came_of_it():
     for path in WORKFLOWS:
         for name, job in yaml.safe_load(path.read_text())["jobs"].items():
