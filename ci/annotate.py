@@ -3,7 +3,7 @@
 
   ci/annotate.py [--title NAME] FILE...
 
-FILE is what ci/test, ci/campaign, ci/nightly, ci/soak, ci/sanitize, ci/fuzz, ci/isolation or ci/mutants wrote
+FILE is what ci/lint, ci/test, ci/campaign, ci/nightly, ci/soak, ci/sanitize, ci/fuzz, ci/isolation or ci/mutants wrote
 with --json. Each failure becomes a line `::error title=...::...` with the command that repeats it, as GitHub Actions
 reads them; the table goes to $GITHUB_STEP_SUMMARY where that is set. A FILE that is not there becomes an error too:
 the tier ended before it could write it. Exit status: 0 well, 2 wrong usage. Example: ci/annotate.py nightly.json

@@ -1,5 +1,6 @@
 """What the scripts share: help from anywhere, the emulated machine's rights, and commands that can be pasted."""
 
+import json
 import os
 import pathlib
 import shlex
@@ -75,6 +76,23 @@ def test_a_build_of_some_programs_goes_the_way_of_all(tmp_path, arguments, built
     subprocess.run([tmp_path / "ci/build", *arguments], env=dict(os.environ, JOBS="1", **cmake), timeout=60, check=True)
     preset = arguments[0] if arguments[:1] == ["debug"] else "release"
     assert (tmp_path / "calls").read_text().splitlines() == ["lock", f"--build build/{preset} -j 1{built}"]
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_what_lint_finds_is_in_its_json(tmp_path, broken):
+    for name in ("common.sh", "lint"):
+        (tmp_path / "ci").mkdir(exist_ok=True)
+        shutil.copy(CI / name, tmp_path / "ci" / name)
+    executable(tmp_path / "ci/setup", "")
+    (tmp_path / "ci/lint.py").write_text("")
+    report = "echo 'a.sh: it is \"quoted\"'; return 1" if broken else "true"
+    fakes = {f"BASH_FUNC_{name}%%": f"() {{ {text}; }}"
+             for name, text in (("clang-format-14", "true"), ("cmake", "true"), ("shellcheck", report))}
+    done = run(tmp_path / "ci/lint", "--fast", "--json", "l.json", cwd=tmp_path, env=dict(os.environ, **fakes))
+    read = json.loads((tmp_path / "l.json").read_text())
+    assert done.returncode == broken and (read["passed"], read["failed"]) == (6 - broken, broken), done
+    found = [{"test": "scripts", "message": 'a.sh: it is "quoted"', "again": "ci/lint"}]
+    assert read["failures"] == (found if broken else [])
 
 
 @pytest.mark.parametrize("name", ["isolation", "mutants"])

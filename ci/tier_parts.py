@@ -190,7 +190,7 @@ def sanitizers(work):
     return checks
 
 
-SLOW_TESTS = ("crashtests", "faults", "pkeys_tests", "store")
+SLOW_TESTS = ("crashtests", "faults", "pkeys_tests", "python", "store")
 
 
 def slow(work):

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import select
 import shutil
 import signal
@@ -12,7 +13,7 @@ import pytest
 
 import tier
 from tier_checks import has_keys
-from tier_parts import PARTS, Part
+from tier_parts import PARTS, SLOW_TESTS, Part
 
 CI = pathlib.Path(__file__).resolve().parent
 ENGINES = {"failures": [], "stray": {"fired": 5}, "ops": {"count": 5}, "kills": {"count": 5}, "sim": {"schedules": 5},
@@ -151,6 +152,15 @@ def test_a_part_that_broke_or_did_nothing_is_a_failure(tree, part, path, answer,
     lines = run(tree, "--seconds", "600", "--seed", "5", "--only", part, status=1)
     assert any(expected in line for line in lines), lines
     assert lines[-2].startswith("again: ")
+
+
+def test_every_slow_test_is_where_the_night_looks():
+    root = CI.parent
+    mark = "@pytest.mark." + "slow"
+    files = [file.relative_to(root) for pattern in ("*_test.py", "test_*.py") for folder in root.iterdir()
+             if folder.name != "build" for file in folder.rglob(pattern)]
+    slow = {file.parts[0] for file in files if re.search(f"^{mark}$", (root / file).read_text(), re.M)}
+    assert slow and slow <= set(SLOW_TESTS)
 
 
 def test_a_slow_test_that_fails_or_is_not_there_is_a_failure(tree):

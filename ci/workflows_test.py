@@ -1,5 +1,6 @@
 """The workflows call scripts and options that exist, and each job ends by itself."""
 
+import itertools
 import pathlib
 import re
 import subprocess
@@ -67,6 +68,92 @@ def test_clusterfuzzlite_builds_as_oss_fuzz_does():
     assert (theirs / "build.sh").read_text().endswith("/lightning/fuzz/oss-fuzz/build.sh\"\n")
     whole, part = (yaml.safe_load((folder / "project.yaml").read_text()) for folder in (ours, theirs))
     assert part and part.items() <= whole.items()
+
+
+def test_every_job_of_a_change_is_annotated_whatever_came_of_it():
+    jobs = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"]
+    for name, job in jobs.items():
+        assert job["steps"][-1].get("uses") == "./.github/actions/finish", name
+
+
+def keys_of(job):
+    """The keys of the compilers' cache of each job that a matrix makes of one."""
+    (key,) = [step["with"]["key"] for step in job["steps"] if step.get("uses") == "./.github/actions/prepare"]
+    matrix = dict(job.get("strategy", {}).get("matrix", {}))
+    more = matrix.pop("include", [])
+    rows = [dict(zip(matrix, values)) for values in itertools.product(*matrix.values())] if matrix else [{}]
+    keys = []
+    for row in rows + more:
+        keys.append(key)
+        for axis, value in row.items():
+            keys[-1] = keys[-1].replace("${{ matrix.%s }}" % axis, str(value))
+        assert "${{" not in keys[-1], keys
+    return keys
+
+
+def test_the_compilers_caches_fit_and_no_job_overwrites_anothers():
+    """GitHub keeps 10 GB of a repository, and throws out what was used least: the corpora, if it is these that fill it."""
+    keys, limits = [], []
+    for path in WORKFLOWS:
+        read = yaml.safe_load(path.read_text())
+        limits.append(int(re.fullmatch(r"(\d+)M", read["env"]["CCACHE_MAXSIZE"])[1]))
+        keys += [key for job in read["jobs"].values() for key in keys_of(job)]
+    assert len(set(keys)) == len(keys), keys
+    assert max(limits) * len(keys) <= 8_000, "with room for corpora and for what pull requests add"
+    # `restore-keys` takes the newest cache whose key begins so.
+    assert not [(a, b) for a in keys for b in keys if a != b and b.startswith(f"{a}-")]
+
+
+def test_a_newer_push_of_a_pull_request_alone_ends_the_older_run():
+    group = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["concurrency"]
+    assert group["cancel-in-progress"] is True
+    assert "github.event.pull_request.number || github.run_id" in group["group"]
+
+
+def test_a_change_fuzzes_each_target_for_some_seconds():
+    steps = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"]["fuzz"]["steps"]
+    (run,) = [step["run"] for step in steps if step.get("run", "").startswith("ci/fuzz")]
+    assert int(re.search(r"--all --seconds (\d+)", run)[1]) >= 70
+
+
+def test_the_longest_soak_leaves_time_to_build_and_to_finish():
+    read = yaml.safe_load((ROOT / ".github/workflows/nightly.yml").read_text())
+    told = read[True]["workflow_dispatch"]["inputs"]["soak-hours"]["description"]  # YAML 1.1 reads `on` as true
+    most = int(re.search(r"(\d+) at most", told)[1])
+    steps = [step for step in read["jobs"]["nightly"]["steps"] if "HOURS" in step.get("env", {})]
+    assert "ci/soak" in steps[1]["run"], "behind what refuses a longer one"
+    for hours, status in ((most, 0), (most + 0.1, 1), ("x", 1)):
+        done = subprocess.run(["bash", "-ec", steps[0]["run"]], env={"HOURS": str(hours), "PATH": "/usr/bin:/bin"}, check=False)
+        assert done.returncode == status, hours
+    assert most * 60 + 90 <= read["jobs"]["nightly"]["timeout-minutes"]
+
+
+JUNIT = """<testsuites><testsuite><testcase classname="t" name="test_add[instruction-7]"><failure
+message="half, &#10;100%">where it stood
+again: cd /w &amp;&amp; v/bin/python -m pytest 'tests/t.py' --kill-at instruction:7
+</failure></testcase><testcase name="well"/><testcase name="b"><error message="no fixture">text</error></testcase></testsuite></testsuites>"""
+
+
+@pytest.mark.parametrize("junit, lines", [
+    (JUNIT, ["::error title=test_add[instruction-7]::half, %0A100%25%0Aagain: cd /w && v/bin/python -m pytest 'tests/t.py' "
+             "--kill-at instruction:7", "::error title=b::no fixture"]),
+    (None, ["::error title=crash::pytest left no crash.xml"]),
+    ("<cut", ["::error title=crash::pytest left no crash.xml"]),
+], ids=["failures", "no file", "cut file"])
+def test_the_examples_workflow_annotates_each_failure_with_what_repeats_it(tmp_path, junit, lines):
+    read = yaml.safe_load((ROOT / "examples/crash-suite/.github/workflows/crash.yml").read_text())
+    (step,) = [step for step in steps_of(read) if "::error" in step.get("run", "")]
+    assert step["if"] == "failure()"
+    if junit:
+        (tmp_path / "crash.xml").write_text(junit)
+    done = subprocess.run(["bash", "-ec", step["run"]], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines() == lines
+
+
+def test_the_examples_workflow_installs_the_plugin_from_where_the_guide_says():
+    text = (ROOT / "examples/crash-suite/.github/workflows/crash.yml").read_text()
+    place = re.search(r"vars.LIGHTNING_FAULTS \|\| '\./(.*)'", text)[1]
+    assert f"`{place}`" in (ROOT / "docs/adopting.md").read_text()
 
 
 def test_each_tier_that_writes_json_is_annotated_whatever_came_of_it():

@@ -20,11 +20,17 @@ cmake -S "$source" -B "$work" -G Ninja -DCMAKE_BUILD_TYPE=None -DCMAKE_C_COMPILE
 read -ra targets <<<"${LIGHTNING_FUZZ_TARGETS:-ops image log plan history cli capi}"
 cmake --build "$work" -j "${JOBS:-$(nproc)}" --target "${targets[@]/#/fuzz-}"
 
+# As ci/fuzz runs them (fuzz/tasks.py).
+declare -A max_len=([ops]=108 [image]=484 [log]=724 [plan]=4096 [history]=2048 [cli]=1024 [capi]=200)
 for target in "${targets[@]}"; do
   cp "$work/bin/fuzz-$target" "$OUT/"
   zip -q -j -r "$OUT/fuzz-${target}_seed_corpus.zip" "$source/fuzz/corpus/$target" "$source/fuzz/regressions/$target" 2>/dev/null ||
     [ $? -eq 18 ] || echo "no seeds of $target" >&2
   dictionary=$source/fuzz/dictionaries/$target.dict
   if [ -e "$dictionary" ]; then cp "$dictionary" "$OUT/fuzz-$target.dict"; fi
-  printf '[libfuzzer]\nmax_len = 4096\ntimeout = 10\nmalloc_limit_mb = 256\n[asan]\ndetect_leaks = 0\n' >"$OUT/fuzz-$target.options"
+  {
+    printf '[libfuzzer]\nmax_len = %s\ntimeout = 10\nmalloc_limit_mb = 256\n' "${max_len[$target]}"
+    if [ "$target" = cli ]; then echo 'close_fd_mask = 2'; fi # what a command says of wrong usage is no news
+    printf '[asan]\ndetect_leaks = 0\n'
+  } >"$OUT/fuzz-$target.options"
 done
