@@ -2,16 +2,22 @@
 
 import os
 import select
+import shlex
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
+
+import sanitize
+import summarize
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from fuzz import mutants, run, tasks  # noqa: E402
 
+BIN = Path(os.environ.get("LIGHTNING_BIN_DIR", Path(__file__).parent.parent / "build/release/bin"))
 CRASHES = """#!/usr/bin/env bash
 for option; do
   case $option in
@@ -95,3 +101,34 @@ def test_a_source_that_was_renamed_leaves_the_copy(tmp_path):
     found = {str(path.relative_to(tree)) for path in tree.rglob("*") if path.is_file()}
     assert found == {"new.cc", "kept.cc", "build/built.o"}
     assert (tree / "kept.cc").stat().st_mtime_ns == copied, "what did not change is not built anew"
+
+
+def adopted(tree, monkeypatch, capsys, name):
+    """The command that `ci/fuzz adopt` prints."""
+    monkeypatch.setattr(run, "ROOT", tree)
+    monkeypatch.setattr(sys, "argv", ["ci/fuzz", "adopt", str(tree / "found"), name, "--target", "ops"])
+    monkeypatch.chdir(tree)
+    (tree / "found").write_bytes(b"bytes")
+    assert run.main() == 0
+    assert (tree / "fuzz/regressions/ops" / name).read_bytes() == b"bytes"
+    return shlex.split(capsys.readouterr().out.splitlines()[-1])
+
+
+@pytest.mark.skipif(not (BIN / "fuzz_sim_tests").is_file(), reason=f"fuzz_sim_tests is not built in {BIN}")
+def test_the_command_that_adopt_prints_runs_that_test_and_no_other(tree, monkeypatch, capsys):
+    command = adopted(tree, monkeypatch, capsys, "check-while-a-pool-grows")
+    assert command[0] == "build/release/bin/fuzz_sim_tests"
+    listed = subprocess.run([BIN / "fuzz_sim_tests", *command[1:], "--gtest_list_tests"], capture_output=True, text=True,
+                            check=True)
+    assert sanitize.parse_list(listed.stdout) == ["Regression.ops/check-while-a-pool-grows"]
+
+
+def test_a_regression_that_ends_its_program_is_named(tmp_path):
+    (tmp_path / "fuzz_sim_tests.exit").write_text("134\n")
+    (tmp_path / "fuzz_sim_tests.command").write_text("bin/fuzz_sim_tests --gtest_output=xml:x.xml\n")
+    (tmp_path / "fuzz_sim_tests.log").write_text(
+        "[ RUN      ] Corpus.ops\n[       OK ] Corpus.ops (83 ms)\n[ RUN      ] Regression.ops/a-b\nFAILURE\n")
+    suite = summarize.read_suite(tmp_path, "fuzz_sim_tests")
+    assert [(case.name, case.outcome) for case in suite.cases] == [
+        ("Corpus.ops", "passed"), ("Regression.ops/a-b", "failed")]
+    assert summarize.again(suite).endswith("--gtest_filter=Regression.ops/a?b'")

@@ -88,7 +88,7 @@ def cases_of_log(path):
     cases, running = [], None
     for line in path.read_text(errors="replace").splitlines() if path.exists() else []:
         # A child or a test may have left the line before without its end.
-        match = re.search(r"\[( RUN      |       OK |  FAILED  |  SKIPPED )\] ([\w/]+\.[\w/]+)(,.*)?( \(\d+ ms\))?$", line)
+        match = re.search(r"\[( RUN      |       OK |  FAILED  |  SKIPPED )\] ([^\s,]+\.[^\s,]+)(,.*)?( \(\d+ ms\))?$", line)
         if not match:
             continue
         mark, name = match.group(1).strip(), match.group(2)
@@ -151,7 +151,7 @@ def skipped_for_keys(results):
         suite = read_suite(results, path.name[: -len(".exit")])
         names = [c.name for c in suite.cases if c.outcome == "skipped" and FOR_KEYS.search(c.detail)]
         if names and suite.name != "pytest" and not suite.name.startswith(LANE):
-            print(suite.name, ":".join(names))
+            print(suite.name, gtest_filter(names))
 
 
 def report(suites, totals):
@@ -182,13 +182,18 @@ def write_junit(suites, path):
     ElementTree.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
 
 
+def gtest_filter(names):
+    """The filter of these tests and no others: from a dash on, GoogleTest would read what is left out."""
+    return ":".join(name.replace("-", "?") for name in names)
+
+
 def again(suite):
     """The command that repeats what failed: of a GoogleTest program those tests alone."""
     names = [case.name for case in suite.cases if case.outcome == "failed"]
     if "--gtest_" not in suite.command or any(name.startswith("(") for name in names) or len(names) > 20:
         return suite.command
     words = [word for word in shlex.split(suite.command) if not word.startswith(("--gtest_output", "--gtest_filter"))]
-    return " ".join([shlex.join(words), f"'--gtest_filter={':'.join(names)}'"])
+    return " ".join([shlex.join(words), f"'--gtest_filter={gtest_filter(names)}'"])
 
 
 def keep(suites, results, folder, command):

@@ -15,8 +15,9 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "ci")]
 
+import summarize  # noqa: E402
 from fuzz import tasks  # noqa: E402
 
 COMMANDS = ("adopt", "replay", "seeds")
@@ -93,7 +94,7 @@ def adopt(options):
     shutil.copyfile(file, to)
     program = "fuzz_store_tests" if target in tasks.STORE_TARGETS else "fuzz_sim_tests"
     print(f"{to.relative_to(ROOT)} is the test Regression.{target}/{name}. It runs in ci/test, and alone so:")
-    print(f"build/release/bin/{program} --gtest_filter='Regression.{target}/{name}'")
+    print(f"build/release/bin/{program} --gtest_filter='{summarize.gtest_filter([f'Regression.{target}/{name}'])}'")
     return 0
 
 
