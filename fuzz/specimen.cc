@@ -13,6 +13,20 @@
 #include "store/client/core.h"
 #include "store/segment/segment_file.h"
 
+#if defined(__SANITIZE_ADDRESS__)
+#define LIGHTNING_FUZZ_ADDRESS
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define LIGHTNING_FUZZ_ADDRESS
+#endif
+#endif
+#ifdef LIGHTNING_FUZZ_ADDRESS
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(data, size) (static_cast<void>(data), static_cast<void>(size))
+#define ASAN_UNPOISON_MEMORY_REGION(data, size) (static_cast<void>(data), static_cast<void>(size))
+#endif
+
 namespace lightning::fuzz {
 namespace {
 
@@ -115,7 +129,10 @@ Specimen::Specimen() {
   world_ = std::make_shared<faults::World>();
 }
 
-Specimen::~Specimen() { free(data_); }
+Specimen::~Specimen() {
+  ASAN_UNPOISON_MEMORY_REGION(data_, size_);
+  free(data_);
+}
 
 std::vector<std::byte> Specimen::Make(uint32_t script, uint32_t death) {
   LoadNothing();
@@ -146,6 +163,7 @@ void Specimen::Load(uint32_t script, uint32_t death) {
   death %= kDeaths;
   auto& bytes = made[{script, death}];
   if (bytes.empty()) bytes = Make(script, death * kStoresBetweenDeaths);
+  ASAN_UNPOISON_MEMORY_REGION(data_, size_);
   memcpy(data_, bytes.data(), size_);
   geometry_ = fresh_;
   *world_ = faults::World();
@@ -153,6 +171,7 @@ void Specimen::Load(uint32_t script, uint32_t death) {
 }
 
 void Specimen::LoadNothing() {
+  ASAN_UNPOISON_MEMORY_REGION(data_, size_);
   memset(data_, 0, size_);
   *world_ = faults::World();
 }
@@ -163,6 +182,7 @@ Status Specimen::ReadSuperblock() {
   const Result<Geometry> geometry = CheckSuperblock(superblock, size_);
   if (!geometry.ok()) return geometry.status();
   geometry_ = *geometry;
+  ASAN_POISON_MEMORY_REGION(data_ + geometry_.size, size_ - geometry_.size);
   return {};
 }
 

@@ -1,5 +1,6 @@
 // A small segment in memory, in one of many states that clients really left it in, for the fuzzer to damage: what
-// `image` and `log` work on. Every byte beyond its end belongs to the address sanitizer.
+// `image` and `log` work on. Every byte beyond its end belongs to the address sanitizer, also where damage moved the
+// end.
 #pragma once
 
 #include <memory>
@@ -26,6 +27,7 @@ class Specimen {
   void Load(uint32_t script, uint32_t death);
   void LoadNothing();  // zeroes
   // Takes the geometry from the superblock: what a client that attaches would. kCorrupt and so on, as it would see it.
+  // What lies beyond that geometry's end is out of bounds until the next load.
   Status ReadSuperblock();
   void RepairChecksum();
 
