@@ -48,7 +48,10 @@ def failures_of_row(its):
         missed = Failure(its["name"], f"{its.get('target', 'fuzzing')} did not find it", "ci/fuzz --mutants")
         return [] if its["found"] else [missed]
     if "artifacts" in its:
-        return [Failure(its["target"], "artifact " + Path(file).name, f"ci/fuzz replay {file}") for file in its["artifacts"]]
+        found = [Failure(its["target"], "artifact " + Path(file).name, f"ci/fuzz replay {file}") for file in its["artifacts"]]
+        if "unfinished" in its:
+            found.append(Failure(its["target"], its["unfinished"], f"ci/fuzz {its['target']} --seconds 60"))
+        return found
     if "caught" in its and not its["caught"]:
         return [Failure(its["name"], its.get("error") or "not caught", f"ci/mutants --only {its['name']}")]
     return []

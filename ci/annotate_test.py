@@ -31,6 +31,7 @@ def row(target, expectation="stopped", verdict="stopped", **more):
     ({"failures": [{"suite": "store_tests", "test": "A.b", "message": "lost", "again": "store_tests A.b"}]}, "store_tests A.b"),
     ({"failures": [{"part": "sim", "what": "lost", "reproduce": "lightning-faults replay /f/sim-1"}]}, "ci/replay /f/sim-1"),
     ({"target": "ops", "artifacts": ["/f/crash-1"]}, "ci/fuzz replay /f/crash-1"),
+    ({"target": "ops", "artifacts": [], "unfinished": "did not end"}, "ci/fuzz ops --seconds 60"),
     ([{"name": "undo-forwards", "caught": False}, {"name": "b", "caught": True}], "ci/mutants --only undo-forwards"),
     ([{"name": "a", "found": True, "artifacts": ["/f/crash-1"]}, {"name": "b", "found": False, "artifacts": []}],
      "ci/fuzz --mutants"),

@@ -1,17 +1,24 @@
 """ci/fuzz around its targets, which are small scripts here: artifacts, time limits, and the copy of the sources."""
 
+import json
 import os
 import select
+import shlex
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
+import sanitize
+import summarize
+
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from fuzz import mutants, run, tasks  # noqa: E402
+from fuzz import coverage, mutants, run, tasks  # noqa: E402
 
+BIN = Path(os.environ.get("LIGHTNING_BIN_DIR", Path(__file__).parent.parent / "build/release/bin"))
 CRASHES = """#!/usr/bin/env bash
 for option; do
   case $option in
@@ -97,42 +104,180 @@ def test_a_source_that_was_renamed_leaves_the_copy(tmp_path):
     assert (tree / "kept.cc").stat().st_mtime_ns == copied, "what did not change is not built anew"
 
 
-# As libFuzzer 14 and a target print it.
-RAN = """#!/usr/bin/env bash
-echo '#20000	DONE   cov: 3017 ft: 13472 corp: 836/67Kb lim: 108 exec/s: 2000 rss: 444Mb'
-echo 'stat::number_of_executed_units: 20000'
-echo 'stat::average_exec_per_sec:     2000'
-echo 'lightning-fuzz: 334000 operations in 20000 executions'
+def adopted(tree, monkeypatch, capsys, name):
+    """The command that `ci/fuzz adopt` prints."""
+    monkeypatch.setattr(run, "ROOT", tree)
+    monkeypatch.setattr(sys, "argv", ["ci/fuzz", "adopt", str(tree / "found"), name, "--target", "ops"])
+    monkeypatch.chdir(tree)
+    (tree / "found").write_bytes(b"bytes")
+    assert run.main() == 0
+    assert (tree / "fuzz/regressions/ops" / name).read_bytes() == b"bytes"
+    return shlex.split(capsys.readouterr().out.splitlines()[-1])
+
+
+@pytest.mark.skipif(not (BIN / "fuzz_sim_tests").is_file(), reason=f"fuzz_sim_tests is not built in {BIN}")
+def test_the_command_that_adopt_prints_runs_that_test_and_no_other(tree, monkeypatch, capsys):
+    command = adopted(tree, monkeypatch, capsys, "check-while-a-pool-grows")
+    assert command[0] == "build/release/bin/fuzz_sim_tests"
+    listed = subprocess.run([BIN / "fuzz_sim_tests", *command[1:], "--gtest_list_tests"], capture_output=True, text=True,
+                            check=True)
+    assert sanitize.parse_list(listed.stdout) == ["Regression.ops/check-while-a-pool-grows"]
+
+
+def test_a_regression_that_ends_its_program_is_named(tmp_path):
+    (tmp_path / "fuzz_sim_tests.exit").write_text("134\n")
+    (tmp_path / "fuzz_sim_tests.command").write_text("bin/fuzz_sim_tests --gtest_output=xml:x.xml\n")
+    (tmp_path / "fuzz_sim_tests.log").write_text(
+        "[ RUN      ] Corpus.ops\n[       OK ] Corpus.ops (83 ms)\n[ RUN      ] Regression.ops/a-b\nFAILURE\n")
+    suite = summarize.read_suite(tmp_path, "fuzz_sim_tests")
+    assert [(case.name, case.outcome) for case in suite.cases] == [
+        ("Corpus.ops", "passed"), ("Regression.ops/a-b", "failed")]
+    assert summarize.again(suite).endswith("--gtest_filter=Regression.ops/a?b'")
+
+
+# What fuzz-ops printed in one run, most lines left out.
+OUTPUT = """INFO: seed corpus: files: 212 min: 4b max: 108b total: 13744b rss: 33Mb
+#213\tINITED cov: 2907 ft: 11272 corp: 201/12648b exec/s: 0 rss: 44Mb
+#214\tNEW    cov: 2907 ft: 11274 corp: 202/12724b lim: 108 exec/s: 0 rss: 44Mb L: 76/108 MS: 1 CustomCrossOver-
+#11738\tREDUCE cov: 2971 ft: 13266 corp: 743/58Kb lim: 108 exec/s: 2934 rss: 50Mb L: 52/108 MS: 4 Custom-Custom-CustomCrossOver-CustomCrossOver-
+#11768\tDONE   cov: 2971 ft: 13266 corp: 743/58Kb lim: 108 exec/s: 2353 rss: 50Mb
+Done 11768 runs in 5 second(s)
+stat::number_of_executed_units: 11768
+stat::average_exec_per_sec:     2353
+stat::new_units_added:          693
+stat::slowest_unit_time_sec:    0
+stat::peak_rss_mb:              50
+lightning-fuzz: 188461 operations in 11768 executions
 """
 
 
-def test_the_figures_are_those_that_the_target_printed(tree):
-    (tree / "build/fuzz/bin/fuzz-ops").write_text(RAN)
-    result = tasks.run("ops", 1, 1)
-    assert result["executions"] == 20000 and result["operations_per_execution"] == 16.7 and not result["artifacts"]
-    assert result["per_second"] == pytest.approx(20000 / max(result["processor_seconds"], 1e-3), rel=0.5) or \
-        result["processor_seconds"] < 0.1  # rounded to tenths
+def test_what_a_run_did_is_read_from_its_output():
+    assert tasks.read("ops", OUTPUT, 5.04, 4.0) == {
+        "target": "ops", "executions": 11768, "per_second": 2942, "seconds": 5.0, "processor_seconds": 4.0, "loaded": True,
+        "operations_per_execution": 16.0}
+    # One that was killed has no statistics; its last line counts.
+    killed = tasks.read("ops", OUTPUT[:OUTPUT.index("#11768")], 5, 4)
+    assert killed["executions"] == 11738 and "operations_per_execution" not in killed
+    assert not tasks.read("ops", OUTPUT[:OUTPUT.index("#213")], 5, 4)["loaded"]
 
 
-def test_a_target_that_executed_nothing_is_no_success(tree):
-    (tree / "build/fuzz/bin/fuzz-ops").write_text("#!/usr/bin/env bash\nexit 0\n")
-    with pytest.raises(SystemExit, match="executed nothing"):
-        tasks.run("ops", 1, 1)
+def program(tree, text):
+    file = tree / "build/fuzz/bin/fuzz-ops"
+    file.write_text("#!/usr/bin/env bash\n" + text)
 
 
-def test_what_adopt_prints_runs_the_test_that_it_made_and_no_other(tree, monkeypatch, capsys):
-    built = os.environ.get("LIGHTNING_BIN_DIR", os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
-                                                            "build/release/bin"))
-    if not os.path.exists(os.path.join(built, "fuzz_sim_tests")):
-        pytest.skip("fuzz_sim_tests is not built")
-    file = tree / "ops" / "crash-1"
-    file.parent.mkdir()
-    file.write_bytes(b"123")
+def status_of(tree, monkeypatch, build=lambda *_, **__: None):
+    """The exit status of `ci/fuzz ops`, and the JSON that it leaves where an older one lay."""
+    monkeypatch.setattr(run.subprocess, "call", lambda command: 0)
+    monkeypatch.setattr(tasks, "build", build)
     monkeypatch.setattr(run, "ROOT", tree)
-    # A name that the repository's own program has, with dashes in it.
-    assert run.adopt(run.parse(["adopt", str(file), "check-while-a-pool-grows", "--target", "ops"])) == 0
-    assert (tree / "fuzz/regressions/ops/check-while-a-pool-grows").read_bytes() == b"123"
-    command = capsys.readouterr().out.splitlines()[-1].split(" ", 1)
-    listed = subprocess.run([os.path.join(built, os.path.basename(command[0])), "--gtest_list_tests",
-                             command[1].replace("'", "")], capture_output=True, text=True, check=True).stdout
-    assert listed.split() == ["Regression.", "ops/check-while-a-pool-grows"]
+    monkeypatch.chdir(tree)
+    (tree / "ops.json").write_text('"of an older run"')
+    monkeypatch.setattr(sys, "argv", ["ci/fuzz", "ops", "--seconds", "1", "--json", str(tree / "ops.json")])
+    left = run.command()
+    return left, json.loads((tree / "ops.json").read_text()) if (tree / "ops.json").exists() else None
+
+
+@pytest.mark.parametrize("text, status, unfinished", [
+    ("echo 'stat::number_of_executed_units: 7'", 0, None),
+    (CRASHES.split("\n", 1)[1], 1, None),
+    ("echo 'INFO: Seed: 1'", 3, "executed nothing"),
+    ("echo 'stat::number_of_executed_units: 7'; exit 9", 3, "ended with status 9 and left no artifact"),
+])
+def test_the_exit_status_tells_what_was_found_from_what_did_not_run(tree, monkeypatch, text, status, unfinished):
+    program(tree, text)
+    left, result = status_of(tree, monkeypatch)
+    assert left == status and result.get("unfinished") == unfinished, result
+
+
+def test_a_build_that_fails_is_no_finding_and_leaves_no_results(tree, monkeypatch):
+    def build(*_, **__):
+        raise tasks.NotDone("the build failed")
+
+    assert status_of(tree, monkeypatch, build) == (3, None)
+
+
+def test_a_target_that_hangs_has_its_artifacts_reported(tree, monkeypatch, capsys):
+    program(tree, CRASHES.split("\n", 1)[1].replace("exit 1", "sleep 60"))
+    execute = tasks.execute
+    monkeypatch.setattr(tasks, "execute", lambda arguments, environ, limit: execute(arguments, environ, min(limit, 1)))
+    left, result = status_of(tree, monkeypatch)
+    assert left == 3 and result["unfinished"] == "did not end" and len(result["artifacts"]) == 1
+    shown = capsys.readouterr()
+    assert f"ci/fuzz replay {result['artifacts'][0]}" in shown.out and "ops: SUMMARY: it crashed" in shown.err
+
+
+# Fails with inputs that hold a b, as libFuzzer does that runs files; as a fuzzer it finds something and stays alive.
+FAILS = """
+for option; do
+  case $option in
+    -artifact_prefix=*) prefix=${option#*=} ;;
+    -*) ;;
+    *) [[ -f $option ]] && { echo "Running: $option"; grep -q b "$option" && exit 77; } ;;
+  esac
+done
+[[ $prefix ]] || exit 0
+echo "$@" >"${prefix}crash-1"; echo 'stat::number_of_executed_units: 7'; exit 77
+"""
+
+
+def test_a_mutant_is_sought_without_what_fails_already(tree, monkeypatch, capsys):
+    copy = tree / "copy/tree"
+    monkeypatch.setattr(mutants, "TREE", copy)
+    monkeypatch.setattr(mutants, "copy_tree", lambda: None)
+    monkeypatch.setattr(mutants, "patch", lambda *_: None)
+    monkeypatch.setattr(mutants.tasks, "build", lambda *_, **__: None)
+    monkeypatch.setattr(mutants.sound, "__defaults__", (copy,))
+    program(tree, FAILS)
+    (copy / "build/fuzz/bin").mkdir(parents=True)
+    (tree / "build/fuzz/bin/fuzz-ops").rename(copy / "build/fuzz/bin/fuzz-ops")
+    for name, text in (("corpus/ops/1", "b"), ("corpus/ops/2", "a"), ("corpus/ops/3", "b"), ("regressions/ops/known", "b")):
+        (tree / "fuzz" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / "fuzz" / name).write_text(text)
+    result = mutants.one("credit-lost", "ops", 1)
+    assert result["found"] and result["failing_inputs"] == 2 and not result["loaded"]
+    artifact = Path(result["artifacts"][0])
+    folders = [word for word in artifact.read_text().split() if not word.startswith("-")]
+    assert folders == [str(tree / "copy/corpora/credit-lost" / folder) for folder in ("grown", "kept")]
+    assert [path.name for path in Path(folders[1]).iterdir()] == ["2"]
+    shown = capsys.readouterr().out
+    assert "while loading the corpus; 2 inputs of the corpus fail" in shown
+    assert f"ci/fuzz replay {artifact} --target ops" in shown and not (tree / "grown").exists()
+
+
+def test_an_artifact_is_replayed_by_the_program_of_its_target(tree, monkeypatch):
+    monkeypatch.setattr(tasks, "build", lambda *_: None)
+    artifact = tree / "failures/ops/crash-1"
+    artifact.parent.mkdir(parents=True)
+    for text, status in (("a", 0), ("b", 1)):
+        artifact.write_text(text)
+        program(tree, FAILS)
+        assert run.replay(run.parse(["replay", str(artifact)])) == status
+
+
+def test_coverage_is_that_of_what_the_repository_keeps(tree, monkeypatch):
+    bin_folder = tree / "build/fuzz-coverage/bin"
+    bin_folder.mkdir(parents=True)
+    for name in (*(f"fuzz-{target}" for target in tasks.TARGETS), "llvm-profdata"):
+        (bin_folder / name).write_text(f'#!/bin/sh\necho "$@" >{tree}/{name}.called\n')
+        (bin_folder / name).chmod(0o755)
+    for target in tasks.TARGETS:
+        (tree / "fuzz/corpus" / target).mkdir(parents=True)
+    (tree / "fuzz/regressions/ops").mkdir(parents=True)
+    tasks.corpus("ops")  # as an earlier run left it
+    monkeypatch.setenv("PATH", f"{bin_folder}:{os.environ['PATH']}")
+    monkeypatch.setattr(coverage, "has_keys", lambda: True)
+    coverage.profile(tree / "profiles")
+    words = (tree / "fuzz-ops.called").read_text().split()
+    assert words[2:] == [str(tree / "fuzz/corpus/ops"), str(tree / "fuzz/regressions/ops")]
+
+
+@pytest.mark.parametrize("reached, skipped, status", [(95, "", 0), (94, "", 1), (94, "no emulator", 77)])
+def test_coverage_below_the_aim_fails(tree, monkeypatch, reached, skipped, status):
+    monkeypatch.setattr(coverage.shutil, "which", lambda tool: tool)
+    monkeypatch.setattr(tasks, "build", lambda *_: None)
+    monkeypatch.setattr(coverage, "profile", lambda folder: (folder, skipped))
+    counts = {line: int(line < reached) for line in range(100)}
+    monkeypatch.setattr(coverage, "lines", lambda merged: {"store/heap/a.cc": counts, "faults/check/b.cc": {1: 0}})
+    monkeypatch.setattr(run, "main", lambda: coverage.run(lambda value: None))
+    assert run.command() == status

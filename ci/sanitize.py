@@ -179,7 +179,6 @@ class Lane:
         """The tests of one fixture, in a process of their own: one that hangs or dies takes no other fixture with it."""
         fixture = fixture_of(tests[0])
         name = f"{suite}.{fixture.replace('/', '-')}"
-        # From a dash on a filter lists what is left out.
         chosen = summarize.gtest_filter([f"{fixture}.*"] if whole else tests)
         return self.run(name, [*program, f"--gtest_filter={chosen}",
                                f"--gtest_output=xml:{self.results}/{name}.xml"], LIMIT)
@@ -241,7 +240,7 @@ class Lane:
             print(f"== {suite}", file=sys.stderr, flush=True)
             folder = self.results / suite  # the lane empties it
             folder.mkdir()
-            (folder / "plan").write_text(f"{program} {':'.join(tests)}\n")
+            (folder / "plan").write_text(f"{program} {summarize.gtest_filter(tests)}\n")
             subprocess.run(["ci/keys-lane", "--results", str(folder), "--plan", str(folder / "plan")], cwd=ROOT,
                            env=dict(self.environment(suite), LIGHTNING_TEST_TIMEOUT=str(KEYS_LIMIT)),
                            stdin=subprocess.DEVNULL, check=False)

@@ -151,7 +151,7 @@ def skipped_for_keys(results):
         suite = read_suite(results, path.name[: -len(".exit")])
         names = [c.name for c in suite.cases if c.outcome == "skipped" and FOR_KEYS.search(c.detail)]
         if names and suite.name != "pytest" and not suite.name.startswith(LANE):
-            print(suite.name, ":".join(names))
+            print(suite.name, gtest_filter(names))
 
 
 def report(suites, totals):
@@ -183,8 +183,8 @@ def write_junit(suites, path):
 
 
 def gtest_filter(names):
-    """The pattern of these tests. A dash would begin what is left out; a question mark stands for any character."""
-    return ":".join(names).replace("-", "?")
+    """The filter of these tests and no others: from a dash on, GoogleTest would read what is left out."""
+    return ":".join(name.replace("-", "?") for name in names)
 
 
 def again(suite):

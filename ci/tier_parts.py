@@ -108,7 +108,7 @@ def fuzz_target(work, target, seconds):
     # The first target builds all that they share.
     result = work.run(f"fuzz-{target}", [*command, "--json", str(report)], 3 * seconds + 2400)
     read = read_json(report)
-    if read is None or result.status not in (0, 1):
+    if read is None or result.status not in (0, 1, 3):
         return [of_status(result, target, again)]
     artifacts = [Path(path) if Path(path).is_absolute() else work.root / path for path in read.get("artifacts", [])]
     checks = []
@@ -118,6 +118,8 @@ def fuzz_target(work, target, seconds):
         if path.is_file():
             shutil.copyfile(path, kept)
         checks.append(Check(target, "failed", f"artifact {path.name}", f"ci/fuzz replay {shlex.quote(str(kept))}"))
+    if result.status == 3:
+        checks.append(Check(target, "failed", read.get("unfinished") or result.last_line(), again))
     if not checks and result.status:
         checks.append(Check(target, "failed", f"exit status 1 without an artifact: {result.last_line()}", again))
     if not checks and not read.get("executions"):

@@ -142,6 +142,8 @@ def test_an_artifact_is_kept_with_its_replay(tree):
     ("fire", "ci/isolation", ROWS, 1, "no result"),
     ("fuzz", "ci/fuzz", dict(FUZZ, executions=0), 0, "no execution"),
     ("fuzz", "ci/fuzz", FUZZ, 1, "without an artifact"),
+    ("fuzz", "ci/fuzz", dict(FUZZ, artifacts=["a"], unfinished="did not end"), 3, "did not end"),
+    ("fuzz", "ci/fuzz", "no json", 3, "exit status 3"),
     ("isolation", "ci/isolation", [], 0, "no row"),
     ("isolation", "ci/isolation", ROWS, 1, "exit status 1"),
     ("mutants", "ci/mutants", [{"name": "x", "caught": False, "by": ""}], 1, "not caught"),

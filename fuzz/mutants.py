@@ -1,9 +1,10 @@
 """Ten bugs of faults/mutants, planted in a copy of the sources one at a time: how long does a fuzzer take to find each?"""
 
 import os
+import re
+import shlex
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 from fuzz import tasks
@@ -45,7 +46,43 @@ def patch(name, *options):
     done = subprocess.run(["patch", "-p1", "-s", "-f", "--no-backup-if-mismatch", *options, "-i", str(file)], cwd=TREE,
                           capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SystemExit(f"ci/fuzz: {name} does not apply: {done.stdout}{done.stderr}")
+        raise tasks.NotDone(f"{name} does not apply: {done.stdout}{done.stderr}")
+
+
+def sound(target, files, root=TREE):
+    """Those of these inputs that find nothing: what a corpus knows already is no measure of the fuzzer."""
+    left = [str(file) for file in files]
+    while left:
+        output, status, _ = tasks.execute(tasks.command(target, root) + left, tasks.environment(":symbolize=0"),
+                                          60 + 10 * len(left))
+        if status == 0:
+            break
+        running = re.findall(r"(?m)^Running: (.+)$", output)
+        if not running or running[-1] not in left:
+            raise tasks.NotDone(f"{target} ended with status {status} outside any input")
+        left.remove(running[-1])
+    return [Path(file) for file in left]
+
+
+def corpora(name, target):
+    """The folder in which new inputs are kept, and that of the corpus without what fails; how many inputs do. Regressions are
+    left out: one of them is the finding of a mutant."""
+    grown, kept = (TREE.parent / "corpora" / name / folder for folder in ("grown", "kept"))
+    shutil.rmtree(grown.parent, ignore_errors=True)
+    grown.mkdir(parents=True)
+    kept.mkdir()
+    files = sorted((tasks.ROOT / "fuzz" / "corpus" / target).iterdir())
+    left = sound(target, files)
+    for file in left:
+        shutil.copyfile(file, kept / file.name)
+    return [str(grown), str(kept)], len(files) - len(left)
+
+
+def again(name, target, artifact):
+    """The command that shows it once more, in the copy of the sources."""
+    patch_file = shlex.quote(str(tasks.ROOT / "faults" / "mutants" / f"{name}.patch"))
+    return (f"(cd {shlex.quote(str(TREE))} && patch -p1 -s -i {patch_file} && ci/fuzz replay {shlex.quote(artifact)} "
+            f"--target {target}; patch -p1 -s -R -i {patch_file})")
 
 
 def one(name, target, seconds):
@@ -56,23 +93,18 @@ def one(name, target, seconds):
         tasks.build([target], root=TREE)
         where = TREE.parent / "artifacts" / name
         shutil.rmtree(where, ignore_errors=True)
-        began = time.monotonic()
-        # What once failed is left out: one of those is how this very bug was found.
-        grown = where / "corpus"
-        grown.mkdir(parents=True)
-        corpora = [str(grown), str(tasks.ROOT / "fuzz" / "corpus" / target)]
-        result = tasks.run(target, seconds, 1, root=TREE, where=where, corpora=corpora)
-        took = round(time.monotonic() - began, 1)
+        folders, failing = corpora(name, target)
+        result = tasks.finished(tasks.run(target, seconds, 1, root=TREE, where=where, corpora=folders))
     finally:
         patch(name, "-R")
     found = bool(result["artifacts"])
-    print(f"{'found ' if found else 'MISSED'} {name:32} by {target:4} after {took:6.1f} s, "
-          f"{result['executions']} executions", flush=True)
-    for file in result["artifacts"]:
-        print(f"  again, on the store with the bug: patch -p1 < faults/mutants/{name}.patch && "
-              f"ci/fuzz replay {file} --target {target}")
-    return {"name": name, "target": target, "found": found, "seconds": took, "executions": result["executions"],
-            "artifacts": result["artifacts"]}
+    loading = ", while loading the corpus" if found and not result["loaded"] else ""
+    print(f"{'found ' if found else 'MISSED'} {name:32} by {target:4} after {result['seconds']:6.1f} s, "
+          f"{result['executions']} executions{loading}; {failing} inputs of the corpus fail, and were left out", flush=True)
+    for artifact in result["artifacts"]:
+        print(f"again: {again(name, target, artifact)}", flush=True)
+    return {"name": name, "target": target, "found": found, "failing_inputs": failing,
+            **{key: result[key] for key in ("loaded", "seconds", "executions", "artifacts")}}
 
 
 def run(seconds, write_json):

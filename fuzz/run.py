@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What ci/fuzz does. Run it by that name, from anywhere: ci/fuzz --help tells how.
 
-Exit status: 0 well, 1 an artifact was made, or a mutant was missed, 2 wrong usage, 77 cannot run here.
+ci/fuzz says what its exit status means.
 Example: ci/fuzz ops --seconds 60
 """
 
@@ -15,8 +15,9 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "ci")]
 
+import summarize  # noqa: E402
 from fuzz import tasks  # noqa: E402
 
 COMMANDS = ("adopt", "replay", "seeds")
@@ -73,7 +74,10 @@ def fuzz(options):
         print("{target}: {executions} executions, {per_second} a second of processor time".format(**result) +
               (f", {operations} operations each" if operations else "") + f", {len(result['artifacts'])} artifacts")
     write_json(options.json, results if options.all else results[0])
-    return 1 if any(result["artifacts"] for result in results) else 0
+    for result in results:
+        if "unfinished" in result:
+            print(f"ci/fuzz: {result['target']} {result['unfinished']}", file=sys.stderr)
+    return 3 if any("unfinished" in its for its in results) else 1 if any(its["artifacts"] for its in results) else 0
 
 
 def adopt(options):
@@ -93,8 +97,7 @@ def adopt(options):
     shutil.copyfile(file, to)
     program = "fuzz_store_tests" if target in tasks.STORE_TARGETS else "fuzz_sim_tests"
     print(f"{to.relative_to(ROOT)} is the test Regression.{target}/{name}. It runs in ci/test, and alone so:")
-    # A dash would begin what is left out.
-    print(f"build/release/bin/{program} --gtest_filter='Regression.{target}/{name.replace('-', '?')}'")
+    print(f"build/release/bin/{program} --gtest_filter='{summarize.gtest_filter([f'Regression.{target}/{name}'])}'")
     return 0
 
 
@@ -116,6 +119,8 @@ def main():
         return 0
     if options.what[:1] == ["adopt"]:
         return adopt(options)
+    if options.json:  # or a run that does not get so far would leave that of another
+        options.json.unlink(missing_ok=True)
     # What is missing then, the build says.
     if subprocess.call(["ci/setup", "--with-fuzz"]):
         tasks.say("going on with what is there")
@@ -133,11 +138,19 @@ def main():
     return fuzz(options)
 
 
-if __name__ == "__main__":
+def command():
+    """The exit status."""
     try:
-        sys.exit(main())
+        return main()
     except tasks.CannotRun as error:
         print(f"ci/fuzz: cannot run here: {error}", file=sys.stderr)
-        sys.exit(77)
+        return 77
+    except (tasks.NotDone, subprocess.SubprocessError) as error:
+        print(f"ci/fuzz: not run to its end: {error}", file=sys.stderr)
+        return 3
     except KeyboardInterrupt:
-        sys.exit(1)
+        return 3
+
+
+if __name__ == "__main__":
+    sys.exit(command())

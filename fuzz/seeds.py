@@ -87,7 +87,7 @@ def merge(name, folders, to):
     done = subprocess.run(tasks.command(name) + ["-merge=1", "-use_counters=0", str(to), *map(str, folders)], env=tasks.environment(),
                           capture_output=True, text=True, errors="replace", check=False)
     if done.returncode:
-        raise SystemExit(f"ci/fuzz: merging the corpus of {name} failed:\n{done.stderr[-3000:]}")
+        raise tasks.NotDone(f"merging the corpus of {name} failed:\n{done.stderr[-3000:]}")
 
 
 def run(seconds, seed):
@@ -103,7 +103,7 @@ def run(seconds, seed):
         grown.mkdir(parents=True, exist_ok=True)
         for file in first.iterdir():
             shutil.copyfile(file, grown / file.name)
-        result = tasks.run(name, seconds, seed)
+        result = tasks.finished(tasks.run(name, seconds, seed))
         if result["artifacts"]:
             return 1
         merge(name, [first, grown, *([kept] if kept.is_dir() else [])], merged)

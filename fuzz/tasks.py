@@ -21,6 +21,10 @@ class CannotRun(Exception):
     """This machine lacks something."""
 
 
+class NotDone(Exception):
+    """It did not run to its end, so that what it says of the store is not known."""
+
+
 class Target(NamedTuple):
     about: str
     max_len: int  # bytes of an input
@@ -74,7 +78,7 @@ def build(names, preset="fuzz", root=ROOT):
                                   text=True, check=False)
             if done.returncode:
                 print(done.stdout[-6000:], file=sys.stderr)
-                raise SystemExit("ci/fuzz: the build failed")
+                raise NotDone("the build failed")
 
 
 def command(name, root=ROOT):
@@ -89,16 +93,17 @@ def dictionary(name):
     return [f"-dict={file}"] if file.exists() else []
 
 
+def kept(name):
+    """What the repository keeps: its corpus, and what once failed."""
+    folders = [ROOT / "fuzz" / "corpus" / name, ROOT / "fuzz" / "regressions" / name]
+    return [str(folder) for folder in folders if folder.is_dir()]
+
+
 def corpus(name):
-    """Where new inputs go, and what the repository keeps: its corpus, and what once failed."""
+    """Where new inputs go, and what the repository keeps."""
     grown = GROWN / name
     grown.mkdir(parents=True, exist_ok=True)
-    return [str(grown), *kept_corpora(name)]
-
-
-def kept_corpora(name):
-    kept = [ROOT / "fuzz" / "corpus" / name, ROOT / "fuzz" / "regressions" / name]
-    return [str(folder) for folder in kept if folder.is_dir()]
+    return [str(grown), *kept(name)]
 
 
 def execute(arguments, environ, limit):
@@ -120,7 +125,8 @@ def number(pattern, text):
 
 
 def run(name, seconds, seed, root=ROOT, where=None, corpora=None):
-    """Lets a target run for so long, from these folders: new inputs go into the first. The object that ci/fuzz writes."""
+    """Lets a target run for so long. The object that ci/fuzz writes; it has `unfinished` where the target did
+    not run as it should. New inputs go into the first folder of `corpora`."""
     folder = where or FAILURES / name
     folder.mkdir(parents=True, exist_ok=True)
     # A folder of its own: libFuzzer names an artifact by its bytes, and one that was found before is found again.
@@ -129,31 +135,43 @@ def run(name, seconds, seed, root=ROOT, where=None, corpora=None):
         f"-max_total_time={max(1, round(seconds))}", f"-seed={seed}", f"-artifact_prefix={new}/",
         "-print_final_stats=1", "-verbosity=1", *(corpora or corpus(name))]
     say(f"{name}: {seconds:.0f} seconds")
-    used = os.times()
+    used, ended = os.times(), True
     try:
         output, status, wall = execute(arguments, environment(), seconds + 300)
-    except subprocess.TimeoutExpired:
-        raise SystemExit(f"ci/fuzz: {name} did not end") from None
+    except subprocess.TimeoutExpired as error:
+        output, status, wall, ended = (error.output or b"").decode(errors="replace"), 0, error.timeout, False
     finally:
         artifacts = sorted(file.replace(folder / file.name) for file in new.iterdir())
         new.rmdir()
     spent = os.times()
     processor = max(spent.children_user + spent.children_system - used.children_user - used.children_system, 1e-3)
-    executions = number(r"stat::number_of_executed_units:\s*(\d+)", output) or number(r"(?m)^#(\d+)\s", output) or 0
-    counted = re.search(r"lightning-fuzz: (\d+) operations in (\d+) executions", output)
-    if status and not artifacts:
-        print(output[-6000:], file=sys.stderr)
-        raise SystemExit(f"ci/fuzz: {name} ended with status {status} and left no artifact")
-    if not executions and not artifacts:
-        print(output[-6000:], file=sys.stderr)
-        raise SystemExit(f"ci/fuzz: {name} executed nothing")
-    result = {"target": name, "executions": executions, "per_second": round(executions / processor),
-              "seconds": round(wall, 1), "processor_seconds": round(processor, 1)}
-    if counted and int(counted.group(1)):
-        result["operations_per_execution"] = round(int(counted.group(1)) / int(counted.group(2)), 1)
-    result["artifacts"] = [str(file) for file in artifacts]
+    result = dict(read(name, output, wall, processor), artifacts=[str(file) for file in artifacts])
     for file in artifacts if where is None else ():
         report(name, file, output)
+    if not ended:
+        result["unfinished"] = "did not end"
+    elif not artifacts and (status or not result["executions"]):
+        result["unfinished"] = f"ended with status {status} and left no artifact" if status else "executed nothing"
+    if "unfinished" in result:
+        print(output[-6000:], file=sys.stderr)
+    return result
+
+
+def read(name, output, wall, processor):
+    """What a target's output says of its run."""
+    executions = number(r"stat::number_of_executed_units:\s*(\d+)", output) or number(r"(?m)^#(\d+)\s", output) or 0
+    counted = re.search(r"lightning-fuzz: (\d+) operations in (\d+) executions", output)
+    result = {"target": name, "executions": executions, "per_second": round(executions / processor),
+              "seconds": round(wall, 1), "processor_seconds": round(processor, 1), "loaded": "\tINITED" in output}
+    if counted and int(counted.group(1)):
+        result["operations_per_execution"] = round(int(counted.group(1)) / int(counted.group(2)), 1)
+    return result
+
+
+def finished(result):
+    """The same. Raises NotDone."""
+    if "unfinished" in result:
+        raise NotDone(f"{result['target']} {result['unfinished']}")
     return result
 
 
