@@ -41,6 +41,26 @@ TEST(MutantsTest, EachStillApplies) {
   }
 }
 
+// A test that was renamed would leave its bug uncaught, which only a whole run over all of them shows.
+TEST(MutantsTest, EachNamesTestsThatExist) {
+  const std::filesystem::path bin = std::filesystem::read_symlink("/proc/self/exe").parent_path();
+  size_t looked = 0;
+  for (const Mutant& mutant : ListMutants(LIGHTNING_SOURCE_DIR)) {
+    for (Part part : mutant.parts) {
+      if (part[0] == "keys") part.erase(part.begin());
+      if (!part[0].ends_with("_tests")) continue;
+      ASSERT_EQ(part.size(), 2u) << mutant.name;
+      const std::string log = testing::TempDir() + "/listed.log";
+      ASSERT_EQ(RunFor({bin / part[0], "--gtest_list_tests", "--gtest_filter=" + part[1]}, log, 60).status, 0)
+          << part[0];
+      EXPECT_NE(ReadWholeFile(log).find("\n  "), std::string::npos)
+          << mutant.name << ": no test of " << part[0] << " matches " << part[1];
+      ++looked;
+    }
+  }
+  EXPECT_GT(looked, 20u);
+}
+
 TEST(MutantsTest, TheCopyHasEachFolderThatTheBuildNeeds) {
   const std::string build = ReadWholeFile(LIGHTNING_SOURCE_DIR "/CMakeLists.txt");
   const std::string_view word = "add_subdirectory(";
