@@ -21,19 +21,11 @@
 namespace lightning {
 namespace {
 
+using test::Note;
 using test::RunInChild;
+using test::told;
 
 constexpr int kNotFound = 60, kBroken = 61;  // of a child
-
-// Where the clients of a child have been told of breaches.
-struct Told {
-  int times = 0;
-  Breach last{};
-} told;
-void Note(Breach breach, const char*, void*) {
-  ++told.times;
-  told.last = breach;
-}
 
 class AuditTest : public test::IsolatedSegment {
  protected:

@@ -17,19 +17,11 @@
 namespace lightning {
 namespace {
 
+using test::Note;
 using test::RunInChild;
+using test::told;
 
 constexpr int kBroken = 61;  // of a child
-
-// Where the clients of a child have been told of breaches.
-struct Told {
-  int times = 0;
-  Breach last{};
-} told;
-void Note(Breach breach, const char*, void*) {
-  ++told.times;
-  told.last = breach;
-}
 
 using EntryTest = test::IsolatedSegment;
 INSTANTIATE_TEST_SUITE_P(Modes, EntryTest, testing::Values(Isolation::kKeys, Isolation::kMprotect, Isolation::kHidden),

@@ -4,10 +4,22 @@
 
 #include <gtest/gtest.h>
 
+#include "lightning/isolation.h"
 #include "store/gate/process_key.h"
 #include "store/testing/testing.h"
 
 namespace lightning::test {
+
+// Of which breaches a process has been told, with Note as its handler. A child has a copy of its own.
+struct Told {
+  int times = 0;
+  Breach last{};
+};
+inline Told told;
+inline void Note(Breach breach, const char*, void*) {
+  ++told.times;
+  told.last = breach;
+}
 
 class IsolatedSegment : public testing::TestWithParam<Isolation> {
  public:
