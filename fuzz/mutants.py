@@ -12,7 +12,7 @@ from fuzz import tasks
 TREE = tasks.ROOT / "build" / "fuzz-mutants" / "tree"
 # Which target is to find which.
 MUTANTS = (
-    ("log-after-store", "ops"), ("rollback-forwards", "log"), ("locks-before-commit", "ops"),
+    ("log-after-store", "ops"), ("rollback-forwards", "ops"), ("undo-forwards", "log"), ("locks-before-commit", "ops"),
     ("log-cleared-before-undo", "ops"), ("block-freed-twice", "ops"), ("credit-lost", "ops"),
     ("replace-in-two-transactions", "ops"), ("log-count-one-short", "ops"), ("locks-of-the-dead-stay", "log"),
     ("drain-ignores-pins", "ops"),
