@@ -8,6 +8,7 @@ that FOLDER/bin has. Exit status: the first command's that neither passed nor wa
 Example: ci/kept.py lightning-failures/test-20260101-120000
 """
 
+import itertools
 import json
 import os
 import shlex
@@ -40,8 +41,11 @@ def source_patch(root):
             return b""
 
 
-def describe(root, folder, command, programs=PROGRAMS, built=None, **more):
-    """Sources and machine. The programs too: instructions have their numbers in one build alone."""
+def describe(root, folder, command, programs=PROGRAMS, builds=None, **more):
+    """Sources and machine. The programs too: instructions have their numbers in one build alone.
+
+    `builds`: folders of programs, each by where they go in FOLDER: "bin", or "bin/NAME" for one of several.
+    """
     def output(*words):
         try:
             return subprocess.run(words, cwd=root, capture_output=True, text=True, check=False).stdout
@@ -54,14 +58,14 @@ def describe(root, folder, command, programs=PROGRAMS, built=None, **more):
         "machine": " ".join(os.uname()), "processors": os.cpu_count(),
         "compilers": [line for name in ("g++", "clang++") for line in output(name, "--version").splitlines()[:1]],
     }, indent=2) + "\n")
-    built = built or root / "build/release/bin"
-    for name in programs:
+    builds = builds or {"bin": root / "build/release/bin"}
+    for (place, built), name in itertools.product(builds.items(), programs):
         program = built / name
         if program.is_file():
-            (folder / "bin").mkdir(exist_ok=True)
-            shutil.copy2(program, folder / "bin" / name)
+            (folder / place).mkdir(parents=True, exist_ok=True)
+            shutil.copy2(program, folder / place / name)
     if (folder / "again.txt").is_file():
-        make_relative(folder, root, built)
+        make_relative(folder, root, builds)
 
 
 def essence(line):
@@ -73,7 +77,7 @@ def essence(line):
     return [word for word in words if not word.startswith(("--gtest_output", "--gtest_filter"))]
 
 
-def make_relative(folder, root, built):
+def make_relative(folder, root, builds):
     """The commands in again.txt name this tree and its build: elsewhere both have other names.
 
     A command is known by output/NAME.command. Every other line is a test's own text, and is indented otherwise.
@@ -82,35 +86,35 @@ def make_relative(folder, root, built):
     lines = []
     for line in (folder / "again.txt").read_text().splitlines():
         if line.startswith("  ") and essence(line) in commands:
-            line = "  " + shlex.join(relative(word, folder, root, built) for word in shlex.split(line))
+            line = "  " + shlex.join(relative(word, folder, root, builds) for word in shlex.split(line))
         elif line.startswith("  "):
             line = "  " + line
         lines.append(line + "\n")
     (folder / "again.txt").write_text("".join(lines))
 
 
-def relative(word, folder, root, built):
+def relative(word, folder, root, builds):
     name, equals, value = word.rpartition("=")
-    if Path(value).parent == built and (folder / "bin" / Path(value).name).is_file():
-        value = f"bin/{Path(value).name}"
-    elif value == str(built):
-        value = "bin"
-    elif value == str(root):
-        value = "."
-    return name + equals + value.replace(f"{root}/", "")
+    for place, built in builds.items():
+        if value == str(built):
+            return name + equals + place
+        if Path(value).parent == built and (folder / place / Path(value).name).is_file():
+            return f"{name}{equals}{place}/{Path(value).name}"
+    return name + equals + ("." if value == str(root) else value.replace(f"{root}/", ""))
 
 
 def run_again(folder, root):
     """Runs what again.txt says; the exit status."""
     kept = folder / "bin"
-    for program in kept.glob("*"):
+    for program in filter(Path.is_file, kept.rglob("*")):
         program.chmod(program.stat().st_mode | 0o111)  # a downloaded artifact has lost that
     lines = [line.strip() for line in (folder / "again.txt").read_text().splitlines() if line[:2] == "  " and line[2:3].strip()]
     statuses = []
     for line in dict.fromkeys(lines):
         words = [absolute(word, kept, root) for word in shlex.split(line)]
         print(f"== {shlex.join(words)}", file=sys.stderr, flush=True)
-        (root / "build/test-results").mkdir(parents=True, exist_ok=True)  # where some leave their results
+        for results in ("test-results", "sanitize"):  # where some leave their results
+            (root / "build" / results).mkdir(parents=True, exist_ok=True)
         try:
             status = subprocess.run(words, cwd=root, check=False).returncode
         except OSError as error:

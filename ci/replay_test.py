@@ -112,8 +112,8 @@ def copy_of_ci(tree):
     return tree / "ci"
 
 
-@pytest.mark.parametrize("status", [0, 1, 77, 139])
-def test_a_folder_of_ci_test_is_replayed_elsewhere_by_the_programs_in_it(tmp_path, status):
+@pytest.mark.parametrize("place,status", [("bin", 0), ("bin", 1), ("bin", 77), ("bin", 139), ("bin/asan", 1)])
+def test_a_folder_of_ci_test_or_ci_sanitize_is_replayed_elsewhere_by_the_programs_in_it(tmp_path, place, status):
     """Found in one tree, moved, and replayed in another: no path of the first is left, and its build is gone."""
     found = tmp_path / "found here"
     built, folder = found / "build/release/bin", found / "lightning-failures/test-1"
@@ -124,13 +124,13 @@ def test_a_folder_of_ci_test_is_replayed_elsewhere_by_the_programs_in_it(tmp_pat
     (folder / "output/store_tests.command").write_text(f"{command} '--gtest_output=xml:{found}/x.xml'\n")
     filtered = f"{command} '--gtest_filter=A.*'"
     (folder / "again.txt").write_text(f"store_tests: A.x: lost\n  touch it\n  {filtered}\nstore_tests: A.y: lost\n  {filtered}\n")
-    kept.describe(found, folder, "ci/test", ["store_tests"], built)
+    kept.describe(found, folder, "ci/test", ["store_tests"], {place: built})
     elsewhere, sources = tmp_path / "else/where", tmp_path / "other sources"
     shutil.copytree(folder, elsewhere)
     shutil.rmtree(found)
     assert "found here" not in (elsewhere / "again.txt").read_text()
     done = subprocess.run([copy_of_ci(sources) / "replay", elsewhere], capture_output=True, text=True, timeout=60, check=False)
-    expected = f"{elsewhere}/bin/store_tests|--gtest_filter=A.*|{elsewhere}/bin|{sources}|{sources}\n"
+    expected = f"{elsewhere}/{place}/store_tests|--gtest_filter=A.*|{elsewhere}/{place}|{sources}|{sources}\n"
     assert (done.returncode, done.stdout) == (status, expected), done
     assert not (sources / "it").exists(), "a test's own text is no command"
 

@@ -15,6 +15,7 @@ import signal
 import struct
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import NamedTuple
@@ -135,7 +136,8 @@ def fixed_addresses():
 class Lane:
     """One build and its tests. Leaves NAME.exit, .xml, .log and .command for each suite, as ci/summarize.py reads them."""
 
-    def __init__(self, sanitizer, compiler, results, exclusions, test_filter):
+    def __init__(self, sanitizer, compiler, results, exclusions, test_filter, every_window=False):
+        self.every_window = every_window and sanitizer == "windows"
         self.sanitizer, self.compiler, self.results, self.filter = sanitizer, compiler, results, test_filter
         self.preset = PRESETS[sanitizer, compiler]
         self.bin = ROOT / "build" / self.preset / "bin"
@@ -146,6 +148,8 @@ class Lane:
     def environment(self, suite):
         reports = self.results / f"{suite}.report"
         own = {name: value.format(reports=reports, counts=self.counts) for name, value in OPTIONS[self.sanitizer].items()}
+        if self.every_window:
+            own["LIGHTNING_WINDOW_EVERY"] = "1"
         return dict(os.environ, LIGHTNING_BIN_DIR=str(self.bin), LIGHTNING_BIN=str(self.bin),
                     LIGHTNING_SOURCE_DIR=str(ROOT), LIGHTNING_SANITIZER=self.sanitizer, **own)
 
@@ -258,8 +262,8 @@ class Lane:
         """What was watched, by name; empty where this lane counts nothing."""
         if self.sanitizer != "windows":
             return {}
-        words = self.counts.read_bytes() if self.counts.exists() else bytes(24)
-        return dict(zip(("windows", "watched", "instructions"), struct.unpack("<3Q", words)))
+        words = self.counts.read_bytes() if self.counts.exists() else bytes(32)
+        return dict(zip(("windows", "watched", "instructions", "cut"), struct.unpack("<4Q", words)))
 
 
 def lanes_of(options):
@@ -293,6 +297,7 @@ def parse(argv):
     parser.add_argument("sanitizer", nargs="?", choices=(*OPTIONS, "all"), default="address")
     parser.add_argument("--compiler", choices=("gcc", "clang"))
     parser.add_argument("--filter", default="*")
+    parser.add_argument("--every-window", action="store_true")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--caller", type=Path, default=Path.cwd())
@@ -303,7 +308,7 @@ def main(argv):
     options = parse(argv)
     exclusions = read_exclusions((ROOT / "ci/sanitize-exceptions.txt").read_text())
     results = ROOT / "build" / "sanitize"
-    lanes = [Lane(*lane, results, exclusions, options.filter) for lane in lanes_of(options)]
+    lanes = [Lane(*lane, results, exclusions, options.filter, options.every_window) for lane in lanes_of(options)]
     if not lanes:
         raise ValueError("windows are watched in the build by gcc alone")
     if options.list:
@@ -326,10 +331,14 @@ def main(argv):
         for name, count in lane.watched().items():
             watched[name] = watched.get(name, 0) + count
     if watched:
-        print("{windows} windows opened, {watched} of them watched, {instructions} instructions inside".format(**watched))
+        print("{windows} windows opened, {watched} of them watched, {cut} of these not to their ends, "
+              "{instructions} instructions inside".format(**watched))
         if not watched["instructions"]:
             suites[-1].fail("(what was watched)", "nothing")
-    return summarize.finish(suites, results, options.json and options.caller / options.json, more=watched)
+    keep_in = summarize.KeepIn(ROOT / "lightning-failures" / time.strftime("sanitize-%Y%m%d-%H%M%S", time.gmtime()),
+                               shlex.join(["ci/sanitize", *(argv[2:] if argv[:1] == ["--caller"] else argv)]),
+                               {f"bin/{lane.preset}": lane.bin for lane in lanes})
+    return summarize.finish(suites, results, options.json and options.caller / options.json, more=watched, keep_in=keep_in)
 
 
 if __name__ == "__main__":

@@ -138,9 +138,9 @@ def test_what_was_skipped_for_want_of_keys_is_watched_in_the_emulated_machine_an
 
 def test_what_was_watched_is_counted_and_nothing_is_zero(tmp_path):
     lane = sanitize.Lane("windows", "gcc", tmp_path, [], "*")
-    assert lane.watched() == {"windows": 0, "watched": 0, "instructions": 0}
-    lane.counts.write_bytes(b"".join(number.to_bytes(8, "little") for number in (7, 3, 2000)))
-    assert lane.watched() == {"windows": 7, "watched": 3, "instructions": 2000}
+    assert lane.watched() == {"windows": 0, "watched": 0, "instructions": 0, "cut": 0}
+    lane.counts.write_bytes(b"".join(number.to_bytes(8, "little") for number in (7, 3, 2000, 1)))
+    assert lane.watched() == {"windows": 7, "watched": 3, "instructions": 2000, "cut": 1}
     assert sanitize.Lane("address", "gcc", tmp_path, [], "*").watched() == {}
 
 
@@ -150,6 +150,35 @@ def test_the_closing_lines_repeat_what_failed(tmp_path, capsys):
     assert summarize.finish([suite], tmp_path, tmp_path / "out.json") == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[-2:] == ["again: bin/store_tests '--gtest_filter=A.y'", "1 passed, 1 failed, 0 skipped"]
+
+
+def test_every_window_is_asked_of_the_lane_that_watches_windows_alone(tmp_path):
+    for sanitizer in sanitize.OPTIONS:
+        for every in (False, True):
+            lane = sanitize.Lane(sanitizer, "gcc", tmp_path, [], "*", every)
+            assert ("LIGHTNING_WINDOW_EVERY" in lane.environment("a")) == (every and sanitizer == "windows")
+
+
+def test_a_failure_leaves_a_folder_with_the_programs_of_each_build_and_the_last_command_names_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(summarize, "ROOT", tmp_path)
+    results, folder = tmp_path / "build/sanitize", tmp_path / "lightning-failures/sanitize-1"
+    results.mkdir(parents=True)
+    suites, builds = [], {}
+    for preset, sanitizer in (("asan", "address"), ("tsan", "thread")):
+        built = tmp_path / "build" / preset / "bin"
+        built.mkdir(parents=True)
+        (built / "store_tests").write_text(preset)
+        builds[f"bin/{preset}"] = built
+        suite = summarize.Suite(f"{sanitizer}-gcc.store_tests", f"env LIGHTNING_BIN_DIR={built} {built}/store_tests --gtest_filter=A.*")
+        suite.fail("A.y", "lost")
+        (results / f"{suite.name}.A.command").write_text(suite.command + "\n")
+        suites.append(suite)
+    assert summarize.finish(suites, results, keep_in=summarize.KeepIn(folder, "ci/sanitize all", builds)) == 1
+    assert capsys.readouterr().out.splitlines()[-2] == f"again, all of it, here or elsewhere: ci/replay {folder}"
+    assert (folder / "bin/asan/store_tests").read_text() == "asan" and (folder / "bin/tsan/store_tests").read_text() == "tsan"
+    commands = [line.strip() for line in (folder / "again.txt").read_text().splitlines() if line.startswith("  env")]
+    assert commands == [f"env LIGHTNING_BIN_DIR=bin/{preset} bin/{preset}/store_tests --gtest_filter=A.y" for preset in ("asan", "tsan")]
+    assert json.loads((folder / "about.json").read_text())["command"] == "ci/sanitize all"
 
 
 def test_a_run_of_nothing_fails(tmp_path, capsys):

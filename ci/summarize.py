@@ -24,6 +24,7 @@ import sys
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import kept
 
@@ -196,15 +197,21 @@ def again(suite):
     return " ".join([shlex.join(words), f"'--gtest_filter={gtest_filter(names)}'"])
 
 
-def keep(suites, results, folder, command):
-    """The results beside what describes them: ci/test's next run clears the results."""
-    shutil.copytree(results, folder / "output")
-    (folder / "again.txt").write_text("".join(
+class KeepIn(NamedTuple):
+    """Where failures are kept: the command that found them, and its programs' folders as kept.describe has them."""
+    folder: Path
+    command: str
+    builds: dict
+
+
+def keep(suites, results, where):
+    """The results beside what describes them: the next run clears the results."""
+    shutil.copytree(results, where.folder / "output")
+    (where.folder / "again.txt").write_text("".join(
         f"{suite.name}: {case.name}: {case.detail}\n  {again(suite)}\n"
         for suite in suites for case in suite.cases if case.outcome == "failed"))
-    failed = [suite.name.removeprefix(LANE + ".") for suite in suites if suite.count("failed")]
-    built = Path(os.environ.get("LIGHTNING_BIN_DIR") or ROOT / "build/release/bin")
-    kept.describe(ROOT, folder, command, dict.fromkeys([*kept.PROGRAMS, "lightning-store", *failed]), built)
+    failed = [suite.name.rpartition(".")[2] for suite in suites if suite.count("failed")]
+    kept.describe(ROOT, where.folder, where.command, dict.fromkeys([*kept.PROGRAMS, "lightning-store", *failed]), where.builds)
 
 
 def finish(suites, results, file=None, isolation=None, keep_in=None, more=None):
@@ -227,11 +234,13 @@ def finish(suites, results, file=None, isolation=None, keep_in=None, more=None):
     failed = [suite for suite in suites if suite.count("failed")]
     if failed:
         if keep_in:
-            keep(suites, results, *keep_in)
-        print(f"output, JUnit XML and commands of all suites: {keep_in[0] if keep_in else results}")
+            keep(suites, results, keep_in)
+        print(f"output, JUnit XML and commands of all suites: {keep_in.folder if keep_in else results}")
     for suite in failed:
         if suite.command:
             print(f"again: {again(suite)}")
+    if failed and keep_in:
+        print(f"again, all of it, here or elsewhere: ci/replay {shlex.quote(str(keep_in.folder))}")
     print("{passed} passed, {failed} failed, {skipped} skipped".format(**totals))
     return 0 if totals["passed"] and not totals["failed"] else 1
 
@@ -249,8 +258,9 @@ def main():
         skipped_for_keys(options.results)
         return 0
 
+    built = Path(os.environ.get("LIGHTNING_BIN_DIR") or ROOT / "build/release/bin")
     return finish(read_all(options.results), options.results, options.json, options.isolation,
-                  (options.keep, options.command) if options.keep else None)
+                  KeepIn(options.keep, options.command, {"bin": built}) if options.keep else None)
 
 
 if __name__ == "__main__":

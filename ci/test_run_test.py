@@ -69,13 +69,14 @@ def test_a_failure_leaves_a_folder_and_ends_with_its_command(tree):
     status, lines, _ = run(tree)
     assert (status, lines[-1]) == (1, "9 passed, 2 failed, 0 skipped"), lines
     (folder,) = (tree / "lightning-failures").glob("test-*")
-    assert lines[-4].endswith(str(folder))
+    assert lines[-5].endswith(str(folder))
+    assert lines[-2] == f"again, all of it, here or elsewhere: ci/replay '{folder}'"
     about = json.loads((folder / "about.json").read_text())
     assert about["command"] == "ci/test --preset debug" and len(about["commit"]) == 40
     assert "assert False" in (folder / "source.patch").read_text()
     assert (folder / "bin/store_tests").is_file() and (folder / "output/store_tests.command").is_file()
     assert "assert False" in (folder / "output/pytest.log").read_text()
-    again = [line.removeprefix("again: ") for line in lines[-3:-1]]
+    again = [line.removeprefix("again: ") for line in lines[-4:-2]]
     # In again.txt they name neither this tree nor its build.
     commands = [line.strip() for line in (folder / "again.txt").read_text().splitlines() if re.match(r"  \S", line)]
     assert len(commands) == 2 and not [line for line in commands if str(tree) in line], commands

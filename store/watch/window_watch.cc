@@ -1,8 +1,9 @@
 // Steps each thread through its windows by the processor's trap flag and judges every instruction before it runs. What
 // may not be there is written to $LIGHTNING_WINDOW_REPORTS.PID, or without that variable to stderr, where it ends the
 // process. A step costs more than a system call, so of each place in the code that opens windows the first ones of a
-// process are watched, and after those one in so many; of each window the first instructions. $LIGHTNING_WINDOW_COUNTS
-// is a file of three words, shared by all processes: windows, those watched, instructions in them.
+// process are watched, and after those one in so many; of each window the first instructions. With
+// $LIGHTNING_WINDOW_EVERY all are, to their ends. $LIGHTNING_WINDOW_COUNTS is a file of four words, shared by all
+// processes: windows, those watched, instructions in them, and windows whose ends were not.
 #include "store/segment/window_watch.h"
 
 #include <fcntl.h>
@@ -30,7 +31,7 @@ namespace lightning {
 namespace {
 
 struct Counts {
-  std::atomic<uint64_t> windows, watched, instructions;
+  std::atomic<uint64_t> windows, watched, instructions, cut;
 };
 
 uint64_t AddressOf(const char* function) { return reinterpret_cast<uint64_t>(dlsym(RTLD_DEFAULT, function)); }
@@ -39,7 +40,7 @@ struct Watch {
   DeedJudge judge;
   const uint64_t copy = AddressOf("memcpy"), move = AddressOf("memmove"), fill = AddressOf("memset");
   const char* reports = getenv("LIGHTNING_WINDOW_REPORTS");
-  const bool keys = MachineHasKeys();
+  const bool keys = MachineHasKeys(), every = getenv("LIGHTNING_WINDOW_EVERY") != nullptr;
   Counts own = {};
   Counts* counts = &own;
   std::atomic<int> reported = 0;
@@ -128,7 +129,10 @@ void OnTrap(int, siginfo_t*, void* context) {
     const Deed deed = watch->judge.Judge(registers);
     if (IsViolation(deed)) Report(deed, at, registers);
   } while (DoFunction(registers) || DoRepeated(registers));
-  if (++steps > kMostSteps) registers[REG_EFL] &= ~kTrapFlag;
+  if (++steps == kMostSteps && !watch->every) {
+    watch->counts->cut.fetch_add(1, std::memory_order_relaxed);
+    registers[REG_EFL] &= ~kTrapFlag;
+  }
   errno = saved;
 }
 
@@ -156,7 +160,7 @@ void WindowOpens() {
   watch->counts->windows.fetch_add(1, std::memory_order_relaxed);
   const auto place = reinterpret_cast<uint64_t>(__builtin_return_address(0));
   const uint32_t before = watch->opened[place % watch->opened.size()].fetch_add(1, std::memory_order_relaxed);
-  if (depth == 0 && before >= kFirstWindows && before % kThenOneIn != 0) return;
+  if (depth == 0 && before >= kFirstWindows && before % kThenOneIn != 0 && !watch->every) return;
   watch->counts->watched.fetch_add(1, std::memory_order_relaxed);
   steps = 0;
   if (++depth == 1) SetTrapFlag();
