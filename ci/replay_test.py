@@ -1,4 +1,4 @@
-"""ci/replay and what it makes of a recording by rr. The texts are as rr 5.6 prints them (PsCommand, TraceFrame::dump)."""
+"""ci/replay: each kind of folder that a tier leaves is replayed by what found it."""
 
 import json
 import pathlib
@@ -9,52 +9,8 @@ import subprocess
 import pytest
 
 import kept
-import rr_steps
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-PS = ("PID\tPPID\tEXIT\tCMD\n"
-      "10\t--\t1\t/b/lightning-faults replay f\n"
-      "11\t10\t-9\t(forked without exec)\n"
-      "12 (3)\t10\t-9\t/b/planted-victim 4 5\n"
-      "13\t10\t1\t/b/lightning-faults-sim --plan p\n")
-DUMP = "\n".join(f"{{\n  real_time:1.5 global_time:{time}, event:`SYSCALL: {call}' (state:EXITING_SYSCALL) tid:{tid}, ticks:7\n}}"
-                 for time, call, tid in ((100, "write", 12), (101, "exit", 12), (102, "wait4", 10)))
-
-
-def test_the_process_of_the_failing_store_is_found():
-    processes = rr_steps.read_processes(PS)
-    assert [process.pid for process in processes] == [10, 11, 12, 13]
-    assert rr_steps.choose(processes, "step").pid == 12, "the last that was killed"
-    assert rr_steps.choose(processes, "sim").pid == 13
-    assert rr_steps.choose(processes[:1], "step") is None
-
-
-def test_its_last_event_and_no_other_process_is_found():
-    assert rr_steps.last_event(DUMP, 12) == 101
-    assert rr_steps.last_event(DUMP, 11) is None
-
-
-@pytest.mark.parametrize("trace, word", [
-    ("15  0x55  F() (a.cc:31)\n16  0x56  F() (a.cc:31)\n    central evictions: 0x0 -> 0x1\n", "central evictions"),
-    ("6225  d  stores to slot 3 blocks[15]: 0x5 -> 0x8\n6228  d  stores to slot 3 log_count: 0x8 -> 0x0\n", "slot 3 log_count"),
-    ("15  0x55  F() (a.cc:31)\n", ""),
-])
-def test_the_corrupted_word_is_that_of_the_last_store(trace, word):
-    assert rr_steps.corrupted_word(trace) == word
-
-
-def test_the_script_goes_back_to_the_writer():
-    lines = rr_steps.gdb_script("central evictions", "step").splitlines()
-    assert lines.index("lightning watch central evictions") < lines.index("reverse-continue") < lines.index("lightning where")
-    assert "break lightning::faults::SimEngine::Note" in rr_steps.gdb_script("", "sim")
-
-
-@pytest.mark.parametrize("pid, option", [(11, "-f"), (12, "-p")])
-def test_the_command_stops_in_the_right_process(pid, option):
-    process = next(its for its in rr_steps.read_processes(PS) if its.pid == pid)
-    assert rr_steps.replay_command(process, 101, "f/rr-1.gdb", "f/rr-1") == f"rr replay {option} {pid} -g 101 -x f/rr-1.gdb f/rr-1"
-
-
 def fake(path, status):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f'#!/usr/bin/env bash\n[[ $1 != replay ]] || {{ echo "replays ${{*:2}}"; exit {status}; }}\n')

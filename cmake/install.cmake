@@ -14,6 +14,9 @@ foreach(program lightning-store lightning-faults lightning-faults-sim)
     install(TARGETS ${program})
   endif()
 endforeach()
+# What `lightning-faults replay` gives to gdb, and how it goes from a recording by rr to the writer.
+install(FILES faults/gdb/lightning_printers.py faults/gdb/recorded_machine.py faults/gdb/rr_steps.py
+        DESTINATION ${CMAKE_INSTALL_DATADIR}/lightning)
 install(EXPORT lightning_targets NAMESPACE lightning:: FILE lightning-targets.cmake DESTINATION ${package_dir})
 
 configure_package_config_file(cmake/lightning-config.cmake.in ${PROJECT_BINARY_DIR}/lightning-config.cmake

@@ -140,6 +140,8 @@ int ReplayInRr(const std::string& folder) {
   if (const std::string missing = MissingForRr(); !missing.empty())
     return CannotRun(fmt::format("rr needs {}\n{}", missing, other));
   if (!InPath("rr")) return CannotRun("rr is not installed (package rr)\n" + other);
+  const std::string steps = GdbScript("rr_steps.py");
+  if (steps.empty()) return CannotRun("faults/gdb/rr_steps.py is not where the sources were");
   std::string trace;
   for (int number = 1; trace.empty() || fs::exists(trace); ++number) trace = fmt::format("{}/rr-{}", folder, number);
   const int status = RunProgram({"rr", "record", "--output-trace-dir", trace, OwnProgram(), "replay", folder});
@@ -148,8 +150,11 @@ int ReplayInRr(const std::string& folder) {
     fs::remove_all(trace, error);  // half a recording
     return Failed(fmt::format("rr record ended with status {}", status));
   }
-  fmt::print("recorded. The client that is killed is one of its processes (rr ps {}):\n  rr replay {}\n", trace, trace);
-  return status;
+  fmt::print("recorded: {}\n", trace);
+  fflush(stdout);
+  if (status == kWell) return status;  // nothing to go back from
+  const int found = RunProgram({"python3", steps, folder});
+  return found == 0 ? kFound : Failed(fmt::format("{} ended with status {}\nagain: rr replay {}", steps, found, trace));
 }
 
 }  // namespace lightning::faults

@@ -13,8 +13,9 @@ namespace lightning::faults {
 // gdb showed it, kCannotRun after the missing fact on standard error.
 int ReplayInGdb(const std::string& folder, const nlohmann::json& verdict, bool batch);
 
-// Records the replay with rr and prints the command that replays the recording; kCannotRun after the missing fact,
-// kFound when the recording failed or has the failure.
+// Records the replay with rr, packs the recording and prints the command that goes from it to the writer of the
+// corrupted word (faults/gdb/rr_steps.py); kCannotRun after the missing fact, kFound when the recording failed or has
+// the failure.
 int ReplayInRr(const std::string& folder);
 
 // Records the replay in an emulated machine, replays the recording instruction for instruction and compares what both

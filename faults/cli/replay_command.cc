@@ -163,7 +163,9 @@ void AddReplay(CLI::App& app, Command* command) {
   replay->add_option("folder", options->folder, "As the failure's last line names it")->required();
   replay->add_flag("--gdb", options->gdb, "In gdb, stopped at the killing instruction");
   replay->add_flag("--batch", options->batch, "With --gdb: print source line, slots, log and locks, and end");
-  replay->add_flag("--rr", options->rr, "Record it with rr, where the processor's counters allow");
+  replay->add_flag("--rr", options->rr,
+                   "Record it with rr, where the processor's counters allow, pack the recording, and print the command "
+                   "that goes back to the writer of the corrupted word");
   replay->add_flag(
       "--vm", options->vm,
       "Record it in an emulated machine, and replay the recording; with --gdb: in gdb, at the last store to "

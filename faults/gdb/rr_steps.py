@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""From a recording by rr to the writer of the corrupted word: what ci/replay does after `lightning-faults replay --rr`.
+"""From a recording by rr to the writer of the corrupted word: the end of `lightning-faults replay --rr`.
 
-  ci/rr_steps.py FOLDER
+  rr_steps.py FOLDER
 
 Packs the newest recording FOLDER/rr-N, finds the process and the event at which the failing store had happened, writes
-FOLDER/rr-N.gdb, and prints the command. Exit status: 1 (the failure was found again, or there is no recording), 2 wrong usage.
-Example: ci/rr_steps.py lightning-failures/step-0123456789abcdef
+FOLDER/rr-N.gdb, and prints the command. The folder needs nothing beside it: it may go to another machine.
+Exit status: 0, or 1 after what is missing; 2 wrong usage.
+Example: faults/gdb/rr_steps.py lightning-failures/step-0123456789abcdef
 """
 
 import argparse
@@ -17,7 +18,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).resolve().parent.parent
+PRINTERS = Path(__file__).resolve().parent / "lightning_printers.py"
 KILLED = -9
 
 
@@ -61,8 +62,7 @@ def corrupted_word(trace):
 
 def gdb_script(word, engine):
     """At the end of the process that made the failing store: back to the last write of the word."""
-    lines = ["set pagination off", "set confirm off", "set width 0",
-             f"source {ROOT / 'faults/gdb/lightning_printers.py'}"]
+    lines = ["set pagination off", "set confirm off", "set width 0", "python", PRINTERS.read_text(), "end"]
     if engine == "sim":
         # Where the failure is noted every client's memory is still there.
         lines += ["break lightning::faults::SimEngine::Note", "reverse-continue", "backtrace 5", "delete"]
@@ -87,7 +87,7 @@ def main():
     folder = parser.parse_args().folder
     traces = sorted((path for path in folder.glob("rr-*") if path.is_dir()), key=lambda path: int(path.name[3:]))
     if not traces:
-        print(f"ci/rr_steps.py: {folder} has no recording", file=sys.stderr)
+        print(f"rr_steps.py: {folder} has no recording", file=sys.stderr)
         return 1
     trace = traces[-1]
     rr("pack", trace)
@@ -104,7 +104,7 @@ def main():
     script.write_text(gdb_script(word, engine))
     print(f"the failing store happened before event {event} of process {process.pid}" + (f"; the word: {word}" if word else ""))
     print(f"back to its writer: {replay_command(process, event, script, trace)}")
-    return 1
+    return 0
 
 
 if __name__ == "__main__":
