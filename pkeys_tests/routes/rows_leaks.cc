@@ -39,9 +39,9 @@ void AddOpenPages(Maker& make, const Context& context, const char* target, Extra
   const bool shut = name.find("thread_born") != std::string_view::npos || name == "operation_in_handler_in_window";
   if (shut && extra == Extra::kHandler) return;  // there is nothing to tell
   const char* const why = extra == Extra::kHandler
-                              ? "the client's next operation that writes sees that a window was left open, tells the "
+                              ? "the client's next operation sees that a window was left open, tells the "
                                 "handler, and changes nothing: ISOLATION_BROKEN"
-                              : "the client's next operation that writes sees that a window was left open, and ends "
+                              : "the client's next operation sees that a window was left open, and ends "
                                 "the process";
   make.Add(kMprotect, FindAct("mov"), target, context, shut ? Stopped(kByPages) : Found("open-rights", why), extra);
 }

@@ -161,6 +161,14 @@ void ClientCore::Leave() {
 Status ClientCore::HalfDone() { return ReportBreach(Breach::kReentered); }
 Status ClientCore::LeftOpen() { return ReportBreach(Breach::kOpenRights); }
 
+Status ClientCore::NobodysWindow() {
+  {
+    const std::unique_lock<SpinLock> turn(turns_, std::try_to_lock);
+    if (!turn.owns_lock() || !gate_->FindsWindowLeftOpen()) return {};
+  }
+  return LeftOpen();
+}
+
 void ClientCore::DropReference() {
   if (!env_.kernel->IsSameProcess()) return;  // a child's copy: the parent's slot and pins are not ours
   if (!pins_->DropReference()) return;

@@ -79,7 +79,7 @@ bool MayBeAlive(const Segment& segment, SlotIndex index, Kernel& kernel) {
 
 CheckReport ClientCore::Check() {
   CheckReport report;
-  const Status usable = Usable();
+  const Status usable = UsableWithoutTurn();
   if (!usable.ok()) {
     report.violations.push_back(usable.ToString());
     return report;

@@ -87,6 +87,14 @@ class ClientCore {
       return HalfDone();
     return gate_->CheckEntry();
   }
+  // The same for an operation that takes no turn: also whether a window was left open, which is shut then.
+  Status UsableWithoutTurn() {
+    const Status usable = Usable();
+    // Nobody's turn is no proof: a reader that heals has one that nobody sees, and the two words are read one by one.
+    if (usable.ok() && gate_->WindowIsOpen() && turn_of_.load(std::memory_order_relaxed) == nullptr) [[unlikely]]
+      return NobodysWindow();
+    return usable;
+  }
   Isolation isolation() const { return gate_->mode(); }
   const std::string& path() const { return path_; }
   const Environment& environment() const { return env_; }
@@ -125,6 +133,7 @@ class ClientCore {
 
   static Status HalfDone();
   static Status LeftOpen();
+  Status NobodysWindow();
 
   explicit ClientCore(ClientParts parts);
   ~ClientCore();

@@ -88,7 +88,7 @@ TEST_P(EntryTest, AWindowThatWasLeftOpenEndsTheProcessAtTheNextOperation) {
   EXPECT_EQ(leave(true), -SIGABRT);
 }
 
-TEST_P(EntryTest, EachOperationThatTakesATurnTellsOfAWindowThatWasLeftOpenOnceAndShutsIt) {
+TEST_P(EntryTest, EachOperationTellsOfAWindowThatWasLeftOpenOnceAndShutsIt) {
   const int status = RunInChild([&]() -> int {
     Result<Client> client = Connect(), closing = Connect();
     if (!client->Put("key", "value").ok()) return kBroken;
@@ -109,6 +109,11 @@ TEST_P(EntryTest, EachOperationThatTakesATurnTellsOfAWindowThatWasLeftOpenOnceAn
         {"recover", [&] { return client->Recover().code(); }},
         {"stats", [&] { return client->GetStats().code(); }},
         {"subscribe", [&] { return client->Subscribe().code(); }},
+        {"get", [&] { return client->Get("key").code(); }},
+        {"contains", [&] { return client->Contains("key").code(); }},
+        {"list", [&] { return client->List().code(); }},
+        {"check", [&] { return client->Check().violations.size() == 1 ? Code::kIsolationBroken : Code::kOk; }},
+        {"next event", [&] { return subscription->Next(std::chrono::nanoseconds(1)).code(); }},
     };
     for (const auto& [name, operation] : operations) {
       LeaveWindowOpen(*client);

@@ -111,7 +111,7 @@ Code ClientCore::ReadEvent(Subscription& subscription, uint64_t head, Event* eve
 }
 
 Result<Event> ClientCore::NextEvent(Subscription& subscription, Nanoseconds timeout) {
-  const Status usable = Usable();
+  const Status usable = UsableWithoutTurn();
   if (!usable.ok()) return usable;
   const Central& central = env_.segment.central();
   LockWait wait;

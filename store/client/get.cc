@@ -84,7 +84,7 @@ Code ClientCore::TryGet(const Key& key, const Bucket& home, uint64_t word, Handl
 }
 
 Result<Handle> ClientCore::Get(std::string_view name, Nanoseconds timeout) {
-  const Status usable = Usable();
+  const Status usable = UsableWithoutTurn();
   if (!usable.ok()) return usable;
   if (name.empty() || name.size() > kMaxKeySize) return Code::kInvalidKey;
   const Key key(env_.segment, name);
@@ -115,7 +115,7 @@ Result<Handle> ClientCore::Get(std::string_view name, Nanoseconds timeout) {
 }
 
 Result<bool> ClientCore::Contains(std::string_view name) {
-  const Status usable = Usable();
+  const Status usable = UsableWithoutTurn();
   if (!usable.ok()) return usable;
   if (name.empty() || name.size() > kMaxKeySize) return Code::kInvalidKey;
   const Key key(env_.segment, name);

@@ -6,7 +6,7 @@
 namespace lightning {
 
 Result<std::vector<ObjectInfo>> ClientCore::List(std::string_view prefix) {
-  const Status usable = Usable();
+  const Status usable = UsableWithoutTurn();
   if (!usable.ok()) return usable;
   const Segment& segment = env_.segment;
   std::vector<ObjectInfo> all, chain;

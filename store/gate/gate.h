@@ -63,10 +63,12 @@ class Gate {
   // With the client's turn held and before its first window: whether one had been left open, which is shut now, and is
   // the caller's to report (kOpenRights). In mode keys CheckEntry is who tells: the rights are each thread's own.
   bool FindsWindowLeftOpen() {
-    if ((windows_.load(std::memory_order_relaxed) & 1) == 0) [[likely]]
+    if (!WindowIsOpen()) [[likely]]
       return false;
     return ShutLeftOpen();
   }
+  // At this moment, in any thread.
+  bool WindowIsOpen() const { return (windows_.load(std::memory_order_relaxed) & 1) != 0; }
   // Odd while a window is open. For whoever watches windows: an audit, a tracer.
   const std::atomic<uint64_t>& windows() const { return windows_; }
 
