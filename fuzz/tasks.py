@@ -25,6 +25,9 @@ class NotDone(Exception):
     """It did not run to its end, so that what it says of the store is not known."""
 
 
+SEGMENT = 332 * 1024  # bytes of the one that `image` damages: an input may be all of it
+
+
 class Target(NamedTuple):
     about: str
     max_len: int  # bytes of an input
@@ -35,7 +38,7 @@ class Target(NamedTuple):
 QUICK = ("-entropic=0",)
 TARGETS = {
     "ops": Target("plans of several clients with kills, on the simulation engine, before the model", 108, QUICK),
-    "image": Target("arbitrary and damaged segments: attach, check, recover, list, get", 484, QUICK),
+    "image": Target("arbitrary and damaged segments: attach, check, recover, list, get, dump", 4 + SEGMENT, QUICK),
     "log": Target("arbitrary undo logs in a sound segment: recovery refuses or heals, byte for byte", 724, QUICK),
     "plan": Target("the parser of plans", 4096),
     "history": Target("histories: their parser, and the checker before the checker by definition", 2048, QUICK),
