@@ -191,6 +191,14 @@ def test_what_cannot_run_here_is_skipped_by_name(tree):
     assert any("no clang++: ops, log" in line for line in lines)
 
 
+def test_leaks_that_nobody_may_look_for_are_skipped_by_name(tree):
+    script(tree / "ci/fuzz", dict(FUZZ, leaks_skipped="no ptrace"))
+    lines = run(tree, "--seconds", "60", "--seed", "5", "--only", "fuzz")
+    assert lines[-1] == "2 passed, 0 failed, 2 skipped"
+    assert any("no ptrace: ops, leaks, log, leaks" in line for line in lines), lines
+    assert all("--merge" in call for call in (tree / "calls").read_text().splitlines() if "--json" in call), "or corpora only grow"
+
+
 def test_a_tier_that_ran_nothing_fails(tree):
     script(tree / "ci/sanitize", SANITIZED)
     lines = run(tree, "--seconds", "60", "--only", "sanitizers", status=1)
