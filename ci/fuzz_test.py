@@ -340,7 +340,7 @@ done
 [[ ! ${NO_PTRACE:-} ]] || { echo '==1==LeakSanitizer has encountered a fatal error.'; exit 1; }
 [[ $prefix ]] || exit 0
 [[ ! ($check && $each) ]] || { echo b >"${prefix}leak-1"; exit 77; }
-echo 'stat::number_of_executed_units: 7'; echo 'ERROR: LeakSanitizer: detected memory leaks'; exit 23
+echo >"${prefix}crash-of-no-input"; echo 'stat::number_of_executed_units: 7'; echo 'ERROR: LeakSanitizer: detected memory leaks'; exit 23
 """
 
 

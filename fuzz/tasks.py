@@ -153,7 +153,9 @@ def run(name, seconds, seed, root=ROOT, where=None, corpora=None):
     used, ended = os.times(), True
     try:
         output, status, wall = execute(arguments, environment(leaks=leaks), seconds + 300)
-        if status and LEAKED in output and not any(new.iterdir()):
+        if status and LEAKED in output and not any(new.glob("leak-*")):
+            for file in new.iterdir():
+                file.unlink()  # at the end of a run libFuzzer takes that for a crash of no input
             find_leak(name, new, corpora or corpus(name), root)
     except subprocess.TimeoutExpired as error:
         output, status, wall, ended = (error.output or b"").decode(errors="replace"), 0, error.timeout, False
