@@ -147,7 +147,7 @@ def sanitizers(work):
     return checks
 
 
-SLOW_TESTS = ("crashtests", "faults", "pkeys_tests", "python", "store")
+SLOW_TESTS = ("ci", "crashtests", "faults", "pkeys_tests", "python", "store")
 
 
 def slow(work):
