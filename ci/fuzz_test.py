@@ -281,3 +281,78 @@ def test_coverage_below_the_aim_fails(tree, monkeypatch, reached, skipped, statu
     monkeypatch.setattr(coverage, "lines", lambda merged: {"store/heap/a.cc": counts, "faults/check/b.cc": {1: 0}})
     monkeypatch.setattr(run, "main", lambda: coverage.run(lambda value: None))
     assert run.command() == status
+
+
+# As libFuzzer's merge: each text that no folder has yet goes to the first, under the name of its bytes.
+MERGES = """
+merge=
+for option; do case $option in -merge=1) merge=1 ;; -*) ;; *) folders+=("$option") ;; esac; done
+[[ $merge ]] || { echo 'stat::number_of_executed_units: 4000'; exit 0; }
+echo merged >>"$(dirname "$0")/calls"
+[[ ! ${HANGS:-} ]] || exec tail -f /dev/null
+for file in "${folders[@]:1}"; do
+  for its in "$file"/*; do
+    grep -qrxf "$its" "${folders[0]}" || cp "$its" "${folders[0]}/$(sha1sum <"$its" | cut -d' ' -f1)"
+  done
+done
+"""
+
+
+def merged(tree, monkeypatch, text, *options):
+    """What is left of a corpus that grew: two files of one text, one that the repository has, one that is new."""
+    program(tree, text)
+    kept = tree / "fuzz/corpus/ops"
+    kept.mkdir(parents=True, exist_ok=True)
+    (kept / "kept").write_text("known\n")
+    folder = tree / "grown/ops"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, its in (("1", "known\n"), ("2", "new\n"), ("3", "new\n")):
+        (folder / name).write_text(its)
+    monkeypatch.setattr(tasks, "build", lambda *_: None)
+    status = run.fuzz(run.parse(["ops", "--seconds", "20", *options, "--json", str(tree / "ops.json")]))
+    return status, sorted(file.read_text() for file in folder.iterdir()), json.loads((tree / "ops.json").read_text())
+
+
+def test_what_grew_is_merged_down_and_what_is_new_stays(tree, monkeypatch):
+    status, left, result = merged(tree, monkeypatch, MERGES, "--merge")
+    assert status == 0 and set(left) == {"new\n"} and result["merged"] == [3, len(left)]
+    assert merged(tree, monkeypatch, MERGES)[1] == ["known\n", "new\n", "new\n"], "and only where that is asked for"
+
+
+def test_a_merge_that_takes_too_long_leaves_what_there_is(tree, monkeypatch):
+    monkeypatch.setenv("HANGS", "1")
+    status, left, result = merged(tree, monkeypatch, MERGES, "--merge")
+    assert status == 0 and len(left) == 3 and result["merged"] is None
+    assert (tree / "build/fuzz/bin/calls").exists()
+
+
+def test_what_found_something_is_not_merged(tree, monkeypatch):
+    status, left, _ = merged(tree, monkeypatch, FAILS, "--merge")
+    assert status == 1 and len(left) == 3
+
+
+# Leaks at its end; with libFuzzer's check after each input it leaves the one that did.
+LEAKS = """
+[[ $ASAN_OPTIONS == *detect_leaks=1* ]] || exit 0
+for option; do
+  case $option in -artifact_prefix=*) prefix=${option#*=} ;; -runs=0) check=1 ;; -detect_leaks=1) each=1 ;; esac
+done
+[[ ! ${NO_PTRACE:-} ]] || { echo '==1==LeakSanitizer has encountered a fatal error.'; exit 1; }
+[[ $prefix ]] || exit 0
+[[ ! ($check && $each) ]] || { echo b >"${prefix}leak-1"; exit 77; }
+echo >"${prefix}crash-of-no-input"; echo 'stat::number_of_executed_units: 7'; echo 'ERROR: LeakSanitizer: detected memory leaks'; exit 23
+"""
+
+
+def test_a_leak_that_shows_at_the_end_of_a_run_becomes_an_artifact(tree, monkeypatch):
+    program(tree, LEAKS)
+    left, result = status_of(tree, monkeypatch)
+    assert left == 1 and [Path(path).name for path in result["artifacts"]] == ["leak-1"], result
+
+
+def test_where_nobody_may_stop_threads_leaks_are_skipped_by_name(tree, monkeypatch, capsys):
+    program(tree, LEAKS.replace("|| exit 0", "|| { echo 'stat::number_of_executed_units: 7'; exit 0; }", 1))
+    monkeypatch.setenv("NO_PTRACE", "1")
+    left, result = status_of(tree, monkeypatch)
+    assert left == 0 and result["executions"] == 7 and "ptrace" in result["leaks_skipped"]
+    assert "leaks were not looked for" in capsys.readouterr().err

@@ -4,14 +4,12 @@ A part yields checks. A check that did nothing is a failure: a figure of zero sa
 """
 
 import random
-import shlex
-import shutil
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
-from pathlib import Path
 
 import summarize
 from tier_checks import CANNOT_RUN, Check, absent, again_of, of_status, read_json
+from tier_fuzz import distributed, fuzz, fuzz_coverage, fuzz_mutants
 from tier_isolation import fire, isolation, stray
 
 # What must not be zero, by the parts of a campaign.
@@ -85,49 +83,6 @@ def kills(work):
     return checks
 
 
-def fuzz(work):
-    """Each target of ci/fuzz in turn."""
-    missing = absent(work, "ci/fuzz")
-    if missing:
-        return missing
-    work.run("fuzz-setup", ["ci/setup", "--with-fuzz"], 1200)  # what is missing then, ci/fuzz says
-    listed = work.run("fuzz-list", ["ci/fuzz", "--list"], 300)
-    targets = [line.split()[0] for line in listed.text.splitlines() if line.strip() and not line.startswith("==")]
-    if listed.status or not targets:
-        return [of_status(listed, "ci/fuzz --list", "ci/fuzz --list")]
-    each = max(1, round(work.seconds / len(targets)))
-    for target in targets:
-        work.checks += fuzz_target(work, target, each)
-    return work.checks
-
-
-def fuzz_target(work, target, seconds):
-    report = work.results / f"fuzz-{target}.json"
-    command = ["ci/fuzz", target, "--seconds", str(seconds), "--seed", str(work.seed)]
-    again = " ".join(command)
-    # The first target builds all that they share.
-    result = work.run(f"fuzz-{target}", [*command, "--json", str(report)], 3 * seconds + 2400)
-    read = read_json(report)
-    if read is None or result.status not in (0, 1, 3):
-        return [of_status(result, target, again)]
-    artifacts = [Path(path) if Path(path).is_absolute() else work.root / path for path in read.get("artifacts", [])]
-    checks = []
-    for path in artifacts:
-        kept = work.failures / "fuzz" / target / path.name
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_file():
-            shutil.copyfile(path, kept)
-        checks.append(Check(target, "failed", f"artifact {path.name}", f"ci/fuzz replay {shlex.quote(str(kept))}"))
-    if result.status == 3:
-        checks.append(Check(target, "failed", read.get("unfinished") or result.last_line(), again))
-    if not checks and result.status:
-        checks.append(Check(target, "failed", f"exit status 1 without an artifact: {result.last_line()}", again))
-    if not checks and not read.get("executions"):
-        checks.append(Check(target, "failed", "no execution", again))
-    work.did.append(f"{target} {read.get('executions', 0):,}")
-    return checks or [Check(target, "passed", f"{read['executions']:,} executions, {read['per_second']:,} a second")]
-
-
 MUTANTS_ALL = 1400  # from so many seconds on all are tried, however long that takes
 
 
@@ -192,7 +147,7 @@ def sanitizers(work):
     return checks
 
 
-SLOW_TESTS = ("crashtests", "faults", "pkeys_tests", "python", "store")
+SLOW_TESTS = ("ci", "crashtests", "faults", "pkeys_tests", "python", "store")
 
 
 def slow(work):
@@ -223,10 +178,13 @@ class Part:
 
 
 PARTS = [
-    Part("campaign", campaign, 350),
-    Part("kills", kills, 275),
+    Part("campaign", campaign, 310),
+    Part("kills", kills, 225),
     Part("stray", stray, 130),
-    Part("fuzz", fuzz, 600, built=False),
+    Part("fuzz", fuzz, 450, built=False),
+    Part("fuzz-coverage", fuzz_coverage, 60, least=30, built=False),
+    Part("fuzz-mutants", fuzz_mutants, 110, least=55, built=False),
+    Part("oss-fuzz", distributed, 70, least=35, built=False),
     Part("isolation", isolation, 90),
     Part("fire", fire, 310),
     Part("mutants", mutants, 1400),

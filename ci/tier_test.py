@@ -25,6 +25,9 @@ FIRE = "\n".join(f"{mode}: 500 windows, 9 signals\n[       OK ] Modes/FireTest.N
 ROWS = [{"test": f"Isolation/none.mov/{name}", "verdict": verdict, "reason": "no such instruction"}
         for name, verdict in (("a", "landed"), ("b", "skipped"))]
 FUZZ = {"target": "ops", "executions": 10, "per_second": 5, "artifacts": []}
+COVERAGE = {"goal": 95, "folders": {"store": 96.1}, "skipped": {}}
+PLANTED = [{"name": "x", "target": "ops", "found": True, "seconds": 0.5}, {"name": "y", "target": "log", "found": True, "seconds": 1}]
+SERVICE = "== building\nok   libfuzzer-address parts of fuzz-ops\nok   libfuzzer-address fuzz-ops\nSKIP afl fuzz-ops: no AFL++"
 SANITIZED = {"passed": 3, "failed": 0, "skipped": 0, "failures": [], "skips": []}
 
 
@@ -33,15 +36,16 @@ def script(path, answer, status=0, says=""):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text('#!/usr/bin/env bash\necho "$0 $*" >>calls\n'
                     'if [[ $1 == --list ]]; then echo "ops  plans"; echo "log  logs"; exit 0; fi\n'
-                    'while (($#)); do if [[ $1 == --json ]]; then file=$2; fi; shift; done\n'
+                    'mode=$1; while (($#)); do if [[ $1 == --json ]]; then file=$2; fi; shift; done\n'
                     f"[[ ! $file ]] || cat >\"$file\" <<'END'\n{answer if isinstance(answer, str) else json.dumps(answer)}\nEND\n"
+                    '[[ ! $file || ! -f $0$mode.json ]] || cat "$0$mode.json" >"$file"\n'
                     f"cat <<'END'\n{says}\nEND\nexit {status}\n")
     path.chmod(0o755)
 
 
 @pytest.fixture(name="tree")
 def fake_tree(tmp_path):
-    for name in ("nightly", "soak", "common.sh", "tier.py", "tier_checks.py", "tier_isolation.py",
+    for name in ("nightly", "soak", "common.sh", "tier.py", "tier_checks.py", "tier_fuzz.py", "tier_isolation.py",
                  "tier_parts.py", "summarize.py", "kept.py"):
         (tmp_path / "ci").mkdir(exist_ok=True)
         shutil.copy(CI / name, tmp_path / "ci" / name)
@@ -50,6 +54,9 @@ def fake_tree(tmp_path):
     script(tmp_path / "ci/campaign", ENGINES)
     script(tmp_path / "build/release/bin/lightning-faults", REAL)
     script(tmp_path / "ci/fuzz", FUZZ)
+    (tmp_path / "ci/fuzz--coverage.json").write_text(json.dumps(COVERAGE))
+    (tmp_path / "ci/fuzz--mutants.json").write_text(json.dumps(PLANTED))
+    script(tmp_path / "ci/oss-fuzz-check", "", says=SERVICE)
     script(tmp_path / "ci/isolation", ROWS, says=FIRE)
     script(tmp_path / "ci/mutants", [{"name": "x", "caught": True, "by": "sim"}])
     script(tmp_path / "ci/sanitize", SANITIZED)
@@ -68,17 +75,18 @@ def run(tree, *arguments, name="nightly", status=0):
 
 def test_every_part_runs_and_is_counted(tree):
     lines = run(tree, "--seconds", "3600", "--seed", "5", "--json", "n.json")
-    # 6 engines, kills, stray stores in 3 modes, 2 targets, 2 rows of which one is skipped, 4 modes under fire, 2 mutants,
+    # 6 engines, kills, stray stores in 3 modes, 2 targets, their coverage, 2 bugs for them, 3 lines of a service's build of which
+    # one is skipped, 2 rows of which one is skipped, 4 modes under fire, 2 mutants,
     # a slow test, 3 tests
     keys = has_keys()
-    assert lines[-1] == f"{22 + keys} passed, 0 failed, {2 - keys} skipped"
+    assert lines[-1] == f"{27 + keys} passed, 0 failed, {3 - keys} skipped"
     assert any("no such instruction: none.mov/b" in line for line in lines), "the skip is named"
     read = json.loads((tree / "n.json").read_text())
-    assert (read["passed"], read["failed"], read["skipped"], read["seed"]) == (22 + keys, 0, 2 - keys, 5)
+    assert (read["passed"], read["failed"], read["skipped"], read["seed"]) == (27 + keys, 0, 3 - keys, 5)
     assert [part["name"] for part in read["parts"]] == [part.name for part in PARTS]
     assert json.loads((tree / "build/nightly/tier.json").read_text()) == read, "recorded without --json too"
     assert not (tree / "lightning-failures").exists()
-    assert (tree / "build/nightly/junit.xml").read_text().count("<testcase") == 24
+    assert (tree / "build/nightly/junit.xml").read_text().count("<testcase") == 30
 
 
 def test_a_seed_is_new_each_time_and_repeats_what_it_did(tree):
@@ -144,13 +152,24 @@ def test_an_artifact_is_kept_with_its_replay(tree):
     ("fuzz", "ci/fuzz", FUZZ, 1, "without an artifact"),
     ("fuzz", "ci/fuzz", dict(FUZZ, artifacts=["a"], unfinished="did not end"), 3, "did not end"),
     ("fuzz", "ci/fuzz", "no json", 3, "exit status 3"),
+    ("fuzz-coverage", "ci/fuzz--coverage.json", dict(COVERAGE, folders={}), 0, "no line was counted"),
+    ("fuzz-coverage", "ci/fuzz", "no json", 139, "exit status 139"),
+    ("fuzz-mutants", "ci/fuzz--mutants.json", [dict(PLANTED[0], found=False)], 1, "ops did not find it"),
+    ("fuzz-mutants", "ci/fuzz--mutants.json", [], 0, "none was planted"),
+    ("fuzz-mutants", "ci/fuzz", "no json", 3, "exit status 3"),
+    ("oss-fuzz", "ci/oss-fuzz-check", "", 1, "exit status 1"),
     ("isolation", "ci/isolation", [], 0, "no row"),
     ("isolation", "ci/isolation", ROWS, 1, "exit status 1"),
     ("mutants", "ci/mutants", [{"name": "x", "caught": False, "by": ""}], 1, "not caught"),
     ("sanitizers", "ci/sanitize", dict(SANITIZED, passed=0), 1, "no test ran"),
 ])
 def test_a_part_that_broke_or_did_nothing_is_a_failure(tree, part, path, answer, status, expected):
-    script(tree / path, answer, status)
+    if path.endswith(".json"):
+        (tree / path).write_text(json.dumps(answer))
+    else:
+        for its in (tree / "ci").glob(f"{pathlib.Path(path).name}--*.json"):
+            its.unlink()
+        script(tree / path, answer, status)
     lines = run(tree, "--seconds", "600", "--seed", "5", "--only", part, status=1)
     assert any(expected in line for line in lines), lines
     assert lines[-2].startswith("again: ")
@@ -176,7 +195,7 @@ def test_a_slow_test_that_fails_or_is_not_there_is_a_failure(tree):
     assert any("exit status 5" in line for line in lines), lines
 
 
-@pytest.mark.parametrize("name, parts", [("fuzz", 1), ("isolation", 2), ("mutants", 1), ("sanitize", 1)])
+@pytest.mark.parametrize("name, parts", [("fuzz", 3), ("oss-fuzz-check", 1), ("isolation", 2), ("mutants", 1), ("sanitize", 1)])
 def test_a_script_that_is_not_there_is_a_failure_and_no_skip(tree, name, parts):
     (tree / "ci" / name).unlink()
     lines = run(tree, "--seconds", "3600", "--seed", "5", status=1)
@@ -189,6 +208,14 @@ def test_what_cannot_run_here_is_skipped_by_name(tree):
     lines = run(tree, "--seconds", "60", "--seed", "5", "--only", "fuzz", "kills")
     assert lines[-1] == "1 passed, 0 failed, 2 skipped"
     assert any("no clang++: ops, log" in line for line in lines)
+
+
+def test_leaks_that_nobody_may_look_for_are_skipped_by_name(tree):
+    script(tree / "ci/fuzz", dict(FUZZ, leaks_skipped="no ptrace"))
+    lines = run(tree, "--seconds", "60", "--seed", "5", "--only", "fuzz")
+    assert lines[-1] == "2 passed, 0 failed, 2 skipped"
+    assert any("no ptrace: ops, leaks, log, leaks" in line for line in lines), lines
+    assert all("--merge" in call for call in (tree / "calls").read_text().splitlines() if "--json" in call), "or corpora only grow"
 
 
 def test_a_tier_that_ran_nothing_fails(tree):
@@ -226,6 +253,27 @@ def test_the_rate_of_stray_stores_is_told_and_decides_nothing(tree, rate, words)
     assert sum(f"{mode} {words}" in "\n".join(lines) for mode in ("mprotect", "hidden")) == 2, lines
 
 
+def test_fuzzing_below_its_aim_or_of_a_target_that_does_not_start_is_a_failure(tree):
+    text = (tree / "ci/fuzz").read_text()
+    (tree / "ci/fuzz").write_text(text.replace("exit 0\n", "exit 1\n"))
+    lines = run(tree, "--seconds", "600", "--seed", "5", "--only", "fuzz-coverage", status=1)
+    assert any("96.1 %, the aim is 95 %" in line for line in lines) and lines[-2] == "again: ci/fuzz --coverage"
+    (tree / "ci/fuzz").write_text(text.replace("exit 0\n", "exit 77\n"))
+    (tree / "ci/fuzz--coverage.json").write_text(json.dumps(dict(COVERAGE, skipped={"mode keys": "no emulator"})))
+    lines = run(tree, "--seconds", "600", "--seed", "5", "--only", "fuzz-coverage", "kills")
+    assert lines[-1] == "1 passed, 0 failed, 2 skipped" and any("no emulator: coverage, mode keys" in line for line in lines), lines
+    script(tree / "ci/oss-fuzz-check", "", 1, says=SERVICE + "\nFAIL afl fuzz-log: exit status 1")
+    lines = run(tree, "--seconds", "600", "--seed", "5", "--only", "oss-fuzz", status=1)
+    assert lines[-1] == "2 passed, 1 failed, 1 skipped" and lines[-2] == "again: ci/oss-fuzz-check"
+
+
+def test_a_night_without_time_for_what_fuzzing_proves_skips_it_by_name_and_an_hour_stays_one(tree):
+    lines = run(tree, "--budget", "--seconds", "600", "--seed", "5")
+    for part in ("fuzz-coverage", "fuzz-mutants", "oss-fuzz"):
+        assert any(re.match(rf" *{part} +no time", line) for line in lines), lines
+    assert sum(part.weight for part in PARTS) == 3600
+
+
 def test_windows_under_fire_are_scaled_and_a_mode_that_fails_or_is_missing_is_a_failure(tree):
     run(tree, "--seconds", "150", "--only", "fire")
     run(tree, "--seconds", "20", "--only", "fire")
@@ -242,7 +290,7 @@ def test_windows_under_fire_are_scaled_and_a_mode_that_fails_or_is_missing_is_a_
 def test_a_soak_has_rounds_with_seeds_of_their_own(tree):
     lines = run(tree, "--hours", "2.5", "--seed", "5", "--json", "s.json", name="soak")
     read = json.loads((tree / "s.json").read_text())
-    assert lines[-1].endswith(f"passed, 0 failed, {2 - has_keys()} skipped")
+    assert lines[-1].endswith(f"passed, 0 failed, {3 - has_keys()} skipped")
     campaigns = [part for part in read["parts"] if part["name"].startswith("campaign")]
     assert len(campaigns) == 3 and len({part["seed"] for part in campaigns}) == 3
     assert sum(part["seconds"] for part in read["parts"]) == pytest.approx(2.5 * 3600)

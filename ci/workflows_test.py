@@ -10,6 +10,7 @@ import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 WORKFLOWS = sorted(ROOT.glob(".github/workflows/*.yml"))
+SERVICE = [path for path in WORKFLOWS if path.name.startswith("cflite_")]  # they build in the service's container
 FILES = [*WORKFLOWS, *sorted(ROOT.glob(".github/actions/*/action.yml")),
          *sorted(ROOT.glob("examples/*/.github/workflows/*.yml"))]
 
@@ -39,7 +40,7 @@ def test_scripts_and_options_and_actions_exist(path):
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 def test_every_job_ends_by_itself_and_cannot_write(path):
     read = yaml.safe_load(path.read_text())
-    assert read["permissions"] == {"contents": "read"}
+    assert read["permissions"]["contents"] == "read" and set(read["permissions"].values()) == {"read"}
     for name, job in read["jobs"].items():
         assert 0 < job["timeout-minutes"] <= 360, name
 
@@ -70,6 +71,22 @@ def test_clusterfuzzlite_builds_as_oss_fuzz_does():
     assert part and part.items() <= whole.items()
 
 
+def test_clusterfuzzlite_runs_what_it_built_with_every_sanitizer_of_its_project():
+    project = yaml.safe_load((ROOT / "fuzz/oss-fuzz/project.yaml").read_text())
+    assert [path.name for path in SERVICE] == ["cflite_batch.yml", "cflite_pr.yml"]
+    for path in SERVICE:
+        (job,) = yaml.safe_load(path.read_text())["jobs"].values()
+        build, run = job["steps"]
+        assert build["uses"].endswith("/build_fuzzers@v1") and run["uses"].endswith("/run_fuzzers@v1")
+        assert build["with"]["language"] == project["language"]
+        assert build["with"]["sanitizer"] == run["with"]["sanitizer"] == "${{ matrix.sanitizer }}"
+        matrix = job["strategy"]["matrix"]
+        rows = matrix.get("include") or [{"sanitizer": its, "mode": run["with"]["mode"]} for its in matrix["sanitizer"]]
+        assert {row["sanitizer"] for row in rows} == set(project["sanitizers"])
+        assert {row["mode"] for row in rows} == ({"code-change"} if path.name == "cflite_pr.yml" else {"batch", "prune"})
+        assert job["timeout-minutes"] * 60 > int(run["with"]["fuzz-seconds"]) + 1800, "with time to build"
+
+
 def test_every_job_of_a_change_is_annotated_whatever_came_of_it():
     jobs = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"]
     for name, job in jobs.items():
@@ -94,7 +111,7 @@ def keys_of(job):
 def test_the_compilers_caches_fit_and_no_job_overwrites_anothers():
     """GitHub keeps 10 GB of a repository, and throws out what was used least: the corpora, if it is these that fill it."""
     keys, limits = [], []
-    for path in WORKFLOWS:
+    for path in set(WORKFLOWS) - set(SERVICE):
         read = yaml.safe_load(path.read_text())
         limits.append(int(re.fullmatch(r"(\d+)M", read["env"]["CCACHE_MAXSIZE"])[1]))
         keys += [key for job in read["jobs"].values() for key in keys_of(job)]

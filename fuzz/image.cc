@@ -1,12 +1,15 @@
-// image: a segment of arbitrary bytes behind a superblock that may be sound. Everything that reads (check, list, get,
-// stats, the dump of all objects) must come to an end, inside the bytes, without a crash or an assertion. Attaching and
-// recovering may in addition end in the store's own panic, which is how it refuses state that cannot be. On a segment
-// that the check found well nothing may panic, puts and deletes work, and it must still be well afterwards.
+// image: a segment of arbitrary bytes behind a superblock that may be sound: words of one that clients left are
+// changed, runs of any bytes are laid over it or over nothing, or the input is the segment itself. Everything that
+// reads (check, list, get, stats, the dump of all objects) must come to an end, inside the bytes, without a crash or an
+// assertion. Attaching and recovering may in addition end in the store's own panic, which is how it refuses state that
+// cannot be. On a segment that the check found well nothing may panic, puts and deletes work, and it must still be well
+// afterwards.
 #include <algorithm>
 #include <array>
 #include <cstdio>
 
 #include "fuzz/panic.h"
+#include "fuzz/runs.h"
 #include "fuzz/specimen.h"
 #include "fuzz/support.h"
 #include "store/client/core.h"
@@ -18,7 +21,14 @@ namespace {
 constexpr RecordForm kForm{.header = 4, .record = 12, .least = 1, .most = 40};
 constexpr std::array<std::string_view, 6> kSomeKeys = {"a", "b", "z", "open", "key-1", "batch"};
 
-enum Flags : uint8_t { kRepair = 1, kAllDead = 2, kRaw = 0xF0 };
+enum Flags : uint8_t { kRepair = 1, kAllDead = 2, kOverNothing = 4 };
+
+// What stands behind the header, by the flags: changes of words mostly.
+enum class Form : uint8_t { kWords, kRuns, kRaw };
+Form FormOf(uint8_t flags) {
+  if ((flags & 0xF0) != 0xF0) return Form::kWords;
+  return (flags & 8) != 0 ? Form::kRaw : Form::kRuns;
+}
 
 // One word of one table, by names that stay when sizes change.
 uint64_t PlaceOf(const Geometry& g, uint8_t region, uint8_t index, uint8_t word) {
@@ -87,10 +97,32 @@ void Damage(Specimen& specimen, ByteStream& in) {
   }
 }
 
+// The segment that the input stands for.
+void Make(Specimen& specimen, ByteStream& in, uint8_t script, uint8_t death, uint8_t flags) {
+  const Form form = FormOf(flags);
+  if (form == Form::kRaw || (form == Form::kRuns && (flags & kOverNothing) != 0)) {
+    specimen.LoadNothing();
+  } else {
+    specimen.Load(script, death);
+  }
+  if (form == Form::kWords) return Damage(specimen, in);
+  if (form == Form::kRuns) {
+    return LayRuns(specimen.data(), specimen.size(), in, [&](uint8_t region, uint8_t index, uint8_t word) {
+      return PlaceOf(specimen.fresh(), region, index, word);
+    });
+  }
+  const std::string_view raw = in.Rest();
+  memcpy(specimen.data(), raw.data(), std::min<size_t>(raw.size(), specimen.size()));
+}
+
+// Reads all bytes, which the address sanitizer looks at as a whole.
 uint64_t Touch(Bytes bytes) {
-  uint64_t sum = 0;
-  for (const std::byte byte : bytes) sum += static_cast<uint64_t>(byte);
-  return sum;
+  static std::array<std::byte, Specimen::kSize> copy;
+  Require(bytes.size() <= copy.size(), "an object is larger than the segment");
+  if (bytes.empty()) return 0;
+  memcpy(copy.data(), bytes.data(), bytes.size());
+  asm volatile("" : : "r"(copy.data()) : "memory");  // whatever the optimiser thinks of it
+  return static_cast<uint64_t>(copy[bytes.size() - 1]);
 }
 
 // All that a reader can ask. Where `sane`, each answer must make sense.
@@ -109,7 +141,26 @@ void Read(Client& client, bool sane) {
     if (handle.ok()) sum += Touch(handle->bytes()) + Touch(handle->metadata());
   }
   for (const std::string_view key : kSomeKeys) static_cast<void>(client.Contains(key));
-  asm volatile("" : : "r"(sum));  // all bytes were read, whatever the optimiser thinks of it
+  asm volatile("" : : "r"(sum));
+}
+
+// What lightning-store dump asks for, in its order.
+void Dump(Client& client, bool sane) {
+  // Statistics give back what this client's slot had retired.
+  const Result<Stats> stats = client.GetStats();
+  Require(!sane || stats.ok(), "a sound segment gives no statistics");
+  if (!stats.ok()) return;
+  const Result<std::vector<ObjectInfo>> list = client.List();
+  Require(!sane || list.ok(), "a sound segment gives no list");
+  if (!list.ok()) return;
+  uint64_t sum = 0;
+  for (const ObjectInfo& object : *list) {
+    const Result<Handle> handle = client.Get(object.key);
+    if (sane && !handle.ok()) Fail("a sound segment lists a key that cannot be dumped: " + handle.status().ToString());
+    if (!handle.ok() && handle.code() != Code::kNotFound) return;  // where the command ends too
+    if (handle.ok()) sum += handle->version() + Touch(handle->metadata()) + Touch(handle->bytes());
+  }
+  asm volatile("" : : "r"(sum));
 }
 
 // Any code that the list names. Never a time-out: nobody else is inside an operation.
@@ -199,9 +250,7 @@ void Use(Specimen& specimen, uint8_t choice, bool sane, const char** doing) {
   const SlotIndex self = ClientCore::Of(*client)->environment().self;
   specimen.world().dead = dead;
   specimen.world().dead[self] = false;
-  // Statistics give back what this client's slot had retired.
-  const Result<Stats> stats = client->GetStats();
-  Require(!sane || stats.ok(), "a sound segment gives no statistics");
+  Dump(*client, sane);
   const Result<RecoveryReport> report = client->Recover();
   Require(!sane || report.ok(), "a sound segment cannot be recovered");
   Read(*client, sane);
@@ -250,6 +299,36 @@ Finding Look(Specimen& specimen) {
   return finding;
 }
 
+uint8_t FlagsOf(const uint8_t* data, size_t size) { return size > 2 ? data[2] : 0; }
+
+// Changed words are small and quick, and stay so; what reaches all of the segment is as long as it needs to be.
+[[maybe_unused]] size_t Mutate(uint8_t* data, size_t size, size_t max_size, unsigned seed) {
+  Random random(seed);
+  if (max_size <= kForm.header) return size;
+  if (FormOf(FlagsOf(data, size)) == Form::kWords && size >= kForm.header && random.Percent(4)) {
+    // The same specimen under a run.
+    data[2] = static_cast<uint8_t>(0xF0 | (data[2] & 3));
+    size = kForm.header;
+  }
+  if (FormOf(FlagsOf(data, size)) == Form::kWords)
+    return MutateRecords(kForm, data, size, std::min(max_size, kForm.header + kForm.most * kForm.record), seed);
+  if (FormOf(FlagsOf(data, size)) == Form::kRaw) return std::max<size_t>(MutateBytes(data, size, max_size), 1);
+  Runs runs(kForm.header, data, size);
+  for (uint64_t i = random.Between(1, 4); i-- > 0;) runs.Change(random, Specimen::kSize);
+  return runs.Write(data, max_size);
+}
+
+[[maybe_unused]] size_t Cross(const uint8_t* one, size_t one_size, const uint8_t* other, size_t other_size,
+                              uint8_t* out, size_t max_size, unsigned seed) {
+  if (FormOf(FlagsOf(one, one_size)) != Form::kRuns || FormOf(FlagsOf(other, other_size)) != Form::kRuns)
+    return CrossRecords(kForm, one, one_size, other, other_size, out, max_size, seed);
+  Random random(seed);
+  Runs runs(kForm.header, one, one_size);
+  const Runs others(kForm.header, other, other_size);
+  runs.Append(others, random.Below(runs.count() + 1), random.Below(others.count() + 1));
+  return runs.Write(out, max_size);
+}
+
 }  // namespace
 }  // namespace lightning::fuzz
 
@@ -258,14 +337,7 @@ LIGHTNING_FUZZ(image) {
   static Specimen specimen;
   ByteStream in(data, size);
   const uint8_t script = in.Byte(), death = in.Byte(), flags = in.Byte(), choice = in.Byte();
-  if ((flags & kRaw) == kRaw) {
-    specimen.LoadNothing();
-    const std::string_view raw = in.Rest();
-    memcpy(specimen.data(), raw.data(), raw.size() < specimen.size() ? raw.size() : specimen.size());
-  } else {
-    specimen.Load(script, death);
-    Damage(specimen, in);
-  }
+  Make(specimen, in, script, death, flags);
   if ((flags & kRepair) != 0) specimen.RepairChecksum();
   if (!specimen.ReadSuperblock().ok()) return 0;
   if ((flags & kAllDead) != 0) specimen.world().dead.assign(specimen.world().dead.size(), true);
@@ -281,4 +353,4 @@ LIGHTNING_FUZZ(image) {
   if (!after.ok) Fail(std::string("a sound segment was damaged by its use: ") + after.first);
   return 0;
 }
-LIGHTNING_FUZZ_RECORDS(lightning::fuzz::kForm)
+LIGHTNING_FUZZ_MUTATORS(lightning::fuzz::Mutate, lightning::fuzz::Cross)

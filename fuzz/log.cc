@@ -204,13 +204,14 @@ LIGHTNING_FUZZ(log) {
     memset(specimen.data() + at, 0, 8);
   }
   while (in.left() >= kForm.record) victim.Change(in);
-  const std::string panic = UntilPanic([&] {
+  const auto roll_back = [&] {
     // It dies at rest: that log may have named its own slot, and to leave with those values may well panic.
     auto* const client = new Result<Client>(specimen.Attach());
     Require(client->ok(), "nobody can attach beside a dead client");
     RollBack(specimen, **client, victim);
     specimen.world().dead[ClientCore::Of(**client)->environment().self] = true;
-  });
+  };
+  const std::string panic = UntilPanic(roll_back, MayKeep::kSome);
   if (!panic.empty()) Fail("rolling back panicked: " + panic);
   // Then the rest of recovery, over whatever values the log put there: it may refuse, and must end.
   UntilPanic([&] {

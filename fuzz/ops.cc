@@ -4,6 +4,8 @@
 // linearizable, the content one that the model allows, and the accounts must balance. One input in sixteen also looks
 // at one crash state: everybody dead at the store that it names, healed and judged.
 #include <array>
+#include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <optional>
 
@@ -61,6 +63,8 @@ class Scene {
 
   void Run(ByteStream& in, uint8_t look, uint8_t healer) {
     Decode(in, healer);
+    static const bool show = getenv("LIGHTNING_FUZZ_SHOW") != nullptr;
+    if (show) fprintf(stderr, "%s", PrintPlan(plan_).c_str());
     simulation_->PlanChanged();
     const uint64_t before = simulation_->counts().operations;
     const auto strategy = MakeStrategy(plan_.schedule, static_cast<uint32_t>(plan_.clients.size()), 0);

@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "faults/sim/allocations.h"
+#include "fuzz/support.h"
 #include "store/segment/segment.h"
 
 namespace lightning::fuzz {
@@ -16,7 +17,7 @@ char message[512];
 
 }  // namespace
 
-std::string UntilPanic(const std::function<void()>& body) {
+std::string UntilPanic(const std::function<void()>& body, MayKeep may_keep) {
   faults::Allocations mine;
   message[0] = '\0';
   {
@@ -27,6 +28,8 @@ std::string UntilPanic(const std::function<void()>& body) {
     }
     armed = false;
   }
+  if (message[0] == '\0' && may_keep == MayKeep::kNothing && mine.count() != 0)
+    Fail("memory is not given back: " + std::to_string(mine.count()) + " blocks");
   return message;
 }
 

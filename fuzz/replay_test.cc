@@ -97,7 +97,16 @@ void RegisterAll() {
 }  // namespace
 }  // namespace lightning::fuzz
 
+// Also, without a test: --replay TARGET FILE...
 int main(int argc, char** argv) {
+  if (argc > 3 && std::string_view(argv[1]) == "--replay") {
+    const auto found = lightning::fuzz::Targets().find(argv[2]);
+    if (found == lightning::fuzz::Targets().end()) return 2;
+    return std::all_of(argv + 3, argv + argc,
+                       [&](const char* file) { return lightning::fuzz::Replay(found->second, file); })
+               ? 0
+               : 1;
+  }
   testing::InitGoogleTest(&argc, argv);
   lightning::fuzz::RegisterAll();
   return RUN_ALL_TESTS();

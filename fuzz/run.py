@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "ci")]
 
 import summarize  # noqa: E402
-from fuzz import tasks  # noqa: E402
+from fuzz import grown, tasks  # noqa: E402
 
 COMMANDS = ("adopt", "replay", "seeds")
 
@@ -30,7 +30,7 @@ def parse(arguments):
     parser.add_argument("--json", type=Path)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--target", choices=tasks.TARGETS)
-    for flag in ("--all", "--list", "--coverage", "--mutants"):
+    for flag in ("--all", "--list", "--coverage", "--mutants", "--merge"):
         parser.add_argument(flag, action="store_true")
     options = parser.parse_args(arguments)
     if options.seconds is not None and not 0 < options.seconds < 1e6:
@@ -68,11 +68,15 @@ def fuzz(options):
     tasks.build(names)
     results = []
     for name in names:
-        results.append(tasks.run(name, options.seconds / len(names), options.seed))
+        seconds = options.seconds / len(names)
+        results.append(tasks.run(name, seconds * (1 - grown.SHARE if options.merge else 1), options.seed))
         result = results[-1]
+        if options.merge and not result["artifacts"] and "unfinished" not in result:
+            result["merged"] = grown.merge_down(name, seconds * grown.SHARE, result["per_second"], options.seed)
         operations = result.get("operations_per_execution")
         print("{target}: {executions} executions, {per_second} a second of processor time".format(**result) +
-              (f", {operations} operations each" if operations else "") + f", {len(result['artifacts'])} artifacts")
+              (f", {operations} operations each" if operations else "") + f", {len(result['artifacts'])} artifacts" +
+              (", {} files of the corpus are {} now".format(*result["merged"]) if result.get("merged") else ""))
     write_json(options.json, results if options.all else results[0])
     for result in results:
         if "unfinished" in result:
@@ -107,7 +111,8 @@ def replay(options):
         print("ci/fuzz: say of which target it is: --target TARGET", file=sys.stderr)
         return 2
     tasks.build([target])
-    return 1 if subprocess.call(tasks.command(target) + [str(options.what[1])], env=tasks.environment()) else 0
+    environ = tasks.environment(leaks=tasks.sees_leaks(target))
+    return 1 if subprocess.call(tasks.command(target) + [str(options.what[1])], env=environ) else 0
 
 
 def main():

@@ -2,8 +2,8 @@
 what all reach.
 
 plan: plans that seeds expand to, and the examples of docs/plan-format.md. history: of lightning-faults make-history, with
-each violation that it can plant. cli: the examples of each command's help. The others: a campaign of the target itself,
-which begins with nothing.
+each violation that it can plant. cli: the examples of each command's help. ops: plans of a campaign of the simulation.
+image and log: what killed clients left. capi: calls that children need. Then a campaign of the target itself begins with these.
 """
 
 import os
@@ -12,9 +12,11 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from fuzz import tasks
+from fuzz import killed, plan_bytes, tasks
 
-PROGRAM = Path(os.environ.get("LIGHTNING_BIN_DIR", tasks.ROOT / "build" / "release" / "bin")) / "lightning-faults"
+BIN = Path(os.environ.get("LIGHTNING_BIN_DIR", tasks.ROOT / "build" / "release" / "bin"))
+PROGRAM = BIN / "lightning-faults"
+PLANS = 64  # of a campaign, for `ops`
 CLI = ("create --size 1M", "put answer 42", "get answer --json", "put k v --metadata m --json", "list --json",
        "list --long", "list --long --json", "list --key-hex 61", "list --key-hex zz", "stat", "stat --json",
        "stat --audit", "stat --audit --json", "check", "check --json", "check -s answer", "check -s none", "recover",
@@ -40,9 +42,32 @@ CLI = ("create --size 1M", "put answer 42", "get answer --json", "put k v --meta
 ONE_BUCKET = ((0, 1), (1, 1), (6, 1), (1, 2), (7, 2), (0, 3), (7, 3), (2, 4), (5, 4), (0, 5), (7, 5), (1, 6))
 
 
+def plans(seed):
+    """Inputs of `ops`: what `lightning-faults run --engine sim` expands seeds to, as near as an input comes to it."""
+    for number in range(PLANS):
+        shape = ["--clients", str(1 + number % 3), "--operations", str(3 + number % 6), "--kills", str(number % 3), "--stops",
+                 str(number % 2), "--killed-recoverers", str(number // 4 % 2)]
+        more = (["--eviction"] if number % 3 == 0 else []) + (["--events"] if number % 5 == 0 else [])
+        made = subprocess.run([str(PROGRAM), "plan", "expand", "--engine", "sim", "--seed", str(seed + number), *shape, *more],
+                              capture_output=True, text=True, check=True)
+        try:
+            yield plan_bytes.encode_nearly(made.stdout, seed + number)
+        except ValueError:
+            pass  # its schedule says more than an input can
+
+
 def produce(name, folder, seed):
-    """Writes the beginning of a corpus."""
-    if name == "plan":
+    """Writes the beginning of a corpus. Where the release is not built, campaigns leave nothing."""
+    if name == "ops":
+        write(folder, list(plans(seed)) if PROGRAM.exists() else [])
+    elif name == "image":
+        segments = killed.segments(BIN, seed) if PROGRAM.exists() else []
+        write(folder, [killed.as_image(segment, number * 7 % 128) for number, segment in enumerate(segments)])
+    elif name == "log" and PROGRAM.exists():
+        places = killed.offsets(BIN)
+        inputs = (killed.as_log(segment, *places) for segment in killed.segments(BIN, seed))
+        write(folder, [its for its in inputs if its])
+    elif name == "plan":
         text = (tasks.ROOT / "docs" / "plan-format.md").read_text()
         texts = re.findall(r"```\n(lightning plan 1\n.*?)```", text, re.DOTALL)
         for number in range(24 if PROGRAM.exists() else 0):

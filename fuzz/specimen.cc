@@ -125,6 +125,7 @@ Specimen::Specimen() {
   options_ = *faults::SegmentOptions(small);
   fresh_ = geometry_ = *Geometry::Compute(options_);
   size_ = fresh_.size;
+  Require(size_ == kSize, "the specimen has another size");
   data_ = static_cast<std::byte*>(aligned_alloc(kPageSize, size_));
   world_ = std::make_shared<faults::World>();
 }

@@ -34,10 +34,12 @@ class Specimen {
   std::byte* data() const { return data_; }
   uint64_t size() const { return size_; }
   const Geometry& geometry() const { return geometry_; }
+  const Geometry& fresh() const { return fresh_; }  // before any damage
   Segment segment() const { return Segment(data_, geometry_); }
   faults::World& world() { return *world_; }
   // The slot of the client that died, if one did.
   static constexpr SlotIndex kVictim = 1;
+  static constexpr uint64_t kSize = 332 * 1024;
 
   Result<Client> Attach();
   CheckReport Check();

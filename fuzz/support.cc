@@ -96,6 +96,10 @@ void Fail(std::string_view what) {
   abort();
 }
 
+size_t MutateBytes(uint8_t* data, size_t size, size_t max_size) {
+  return LLVMFuzzerMutate == nullptr ? 0 : LLVMFuzzerMutate(data, size, max_size);
+}
+
 size_t MutateRecords(const RecordForm& form, uint8_t* data, size_t size, size_t max_size, unsigned seed) {
   Random random(seed);
   if (LLVMFuzzerMutate != nullptr && size != 0 && random.Percent(20))
