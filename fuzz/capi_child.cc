@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <fstream>
@@ -120,7 +121,10 @@ void TryInAChild(const std::string& name, const lightning_options& options, uint
   Require(child >= 0, "no child can be forked");
   if (child == 0) Child(name, options, what, which);
   int status = 0;
-  waitpid(child, &status, 0);
+  pid_t ended;
+  do ended = waitpid(child, &status, 0);
+  while (ended < 0 && errno == EINTR);  // libFuzzer's alarm
+  Require(ended == child, "a child cannot be waited for");
   Require(WIFEXITED(status) && WEXITSTATUS(status) == 0, "a child ended otherwise than it should");
   // A damaged one leaves without detaching.
   lightning_client* fresh = nullptr;
