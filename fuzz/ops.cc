@@ -85,6 +85,7 @@ class Scene {
     explicit OneCrash(uint64_t number) : number_(number) {}
     bool IsNew(uint64_t) override { return ++seen_ == number_; }
     std::string Check(CrashImage& image, const Record& record) override { return judge_.Check(image, record); }
+    bool SawEnough() const override { return true; }
 
    private:
     CrashJudge judge_{/*depth=*/0, /*nested_share=*/1};
@@ -147,7 +148,7 @@ class Scene {
     const uint32_t key = where % kKeys;
     size_t items = 0;
     const auto add = [&](const std::string& name, const Item& item) {
-      if (items == operation.items.size()) operation.items.emplace_back();
+      if (items == operation.items.size()) operation.items.push_back(SpareItem());
       operation.items[items].key = name;
       operation.items[items++].item = item;
     };
@@ -173,8 +174,16 @@ class Scene {
         operation.amount = uint64_t{amount} * 64;
         break;
     }
-    operation.items.resize(items);
+    for (; operation.items.size() > items; operation.items.pop_back())
+      spare_items_.push_back(std::move(operation.items.back()));
     return operation;
+  }
+
+  NamedItem SpareItem() {
+    if (spare_items_.empty()) return {};
+    NamedItem item = std::move(spare_items_.back());
+    spare_items_.pop_back();
+    return item;
   }
 
   // No two items of one key look alike, so that every value that is read names the operation that wrote it.
@@ -194,6 +203,7 @@ class Scene {
 
   Plan plan_;
   std::vector<PlanOperation> spare_;  // whose memory is used again
+  std::vector<NamedItem> spare_items_;
   std::unique_ptr<Simulation> simulation_;
   uint64_t tag_ = 0;
   uint32_t tiny_ = 0;  // items of 0 or 1 byte, by key

@@ -136,17 +136,15 @@ void Actor::Replace(const PlanOperation& operation) {
 void Actor::PutBatch(const PlanOperation& operation) {
   const Beginning beginning = Begin();
   const uint32_t batch = record_.NextBatch();
-  std::vector<BatchItem> items;
-  std::vector<Record::Token> tokens;
-  items.reserve(operation.items.size());
-  tokens.reserve(operation.items.size());
+  batch_.clear();
+  tokens_.clear();
   for (size_t i = 0; i < operation.items.size(); ++i) {
     const KnownItem* const item = record_.catalogue().Of(operation, i);
-    items.push_back({operation.items[i].key, AsBytes(item->value), AsBytes(item->metadata)});
-    tokens.push_back(BeginWrite(item, batch));
+    batch_.push_back({operation.items[i].key, AsBytes(item->value), AsBytes(item->metadata)});
+    tokens_.push_back(BeginWrite(item, batch));
   }
-  const Result<std::vector<uint64_t>> put = client_->PutBatch(items);
-  for (size_t i = 0; i < tokens.size(); ++i) EndWrite(tokens[i], put.ok(), put.ok() ? (*put)[i] : 0);
+  const Result<std::vector<uint64_t>> put = client_->PutBatch(batch_);
+  for (size_t i = 0; i < tokens_.size(); ++i) EndWrite(tokens_[i], put.ok(), put.ok() ? (*put)[i] : 0);
   Expect("batch", put.status(), {Code::kSegmentFull, Code::kTooManyObjects, Code::kBeingCreated});
   ExpectReserved(beginning, put.code(), operation);
 }

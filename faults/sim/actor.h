@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <memory_resource>
 #include <optional>
 #include <string>
 #include <vector>
@@ -31,7 +32,17 @@ class Stage {
 
 class Actor {
  public:
-  Actor(uint32_t number, Stage& stage, Record& record) : number_(number), stage_(stage), record_(record) {}
+  // What it writes down stands in `memory`.
+  Actor(uint32_t number, Stage& stage, Record& record, std::pmr::memory_resource* memory)
+      : number_(number),
+        stage_(stage),
+        record_(record),
+        kept_(memory),
+        open_(memory),
+        subscriptions_(memory),
+        last_(memory),
+        batch_(memory),
+        tokens_(memory) {}
 
   void Do(const PlanOperation& operation) {
     ++steps_;
@@ -95,10 +106,12 @@ class Actor {
   Stage& stage_;
   Record& record_;
   std::optional<Client> client_;
-  std::vector<Kept> kept_;
-  std::vector<Open> open_;
-  std::vector<Subscription> subscriptions_;
-  std::vector<Last> last_;  // what it last saw of each key
+  std::pmr::vector<Kept> kept_;
+  std::pmr::vector<Open> open_;
+  std::pmr::vector<Subscription> subscriptions_;
+  std::pmr::vector<Last> last_;             // what it last saw of each key
+  std::pmr::vector<BatchItem> batch_;       // that it is putting
+  std::pmr::vector<Record::Token> tokens_;  // by which to end that
   uint64_t operations_ = 0, steps_ = 0;
 };
 

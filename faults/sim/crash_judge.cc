@@ -26,7 +26,8 @@ std::string CrashJudge::Check(CrashImage& image, const Record& record) {
   image_ = &image;
   record_ = &record;
   for (auto* each : {found_, early_}) {
-    for (uint32_t level = 0; level < kLevels; ++level) each[level].resize(record.catalogue().keys());
+    for (uint32_t level = 0; level <= std::min(depth_, kLevels - 1); ++level)
+      each[level].resize(record.catalogue().keys());
   }
   level_ = 0;
   nested_error_.clear();

@@ -166,15 +166,15 @@ std::string Record::JudgeKey(uint32_t key, const KnownItem* found) const {
     over = std::max(over, end);
   }
   if (found == nullptr && may_vanish_) return "";
-  const std::string name = ShowKey(catalogue_.name(key));
-  if (!possible) return fmt::format("{} holds a value that nobody had begun to put, or whose put failed", name);
+  const auto name = [&] { return ShowKey(catalogue_.name(key)); };
+  if (!possible) return fmt::format("{} holds a value that nobody had begun to put, or whose put failed", name());
   if (unsure) return "";
   for (const KeyOperation& operation : keys_[key]) {
     if (operation.kind == KeyOperation::kRead || !operation.happened()) continue;
     const KnownItem* const left = operation.kind == KeyOperation::kWrite ? operation.item : nullptr;
     const bool happened = operation.state == KeyOperation::kDone || operation.seen != kNever;
     if (left == found || !happened || operation.call <= over) continue;
-    return fmt::format("{} {}, though a {} by client {} that began later was {}", name,
+    return fmt::format("{} {}, though a {} by client {} that began later was {}", name(),
                        found == nullptr ? "is absent" : "has an old value",
                        operation.kind == KeyOperation::kWrite ? "put" : "delete", operation.client,
                        operation.state == KeyOperation::kDone ? "done" : "seen");

@@ -137,6 +137,7 @@ Simulation::Runner* Simulation::FindRunner(const std::string& name) {
 // What it had goes, without any destructor: the segment that those would touch is about to be made anew.
 void Simulation::Reset(Runner& runner) {
   runner.actor = nullptr;
+  runner.memory.release();
   runner.allocations.FreeAll();
   runner.life = Life::kReady;
   runner.slot = -1;
@@ -149,6 +150,12 @@ void Simulation::Reset(Runner& runner) {
   Watch(runner);
   runner.stopped_until = 0;
   std::fill(std::begin(runner.counts), std::end(runner.counts), 0);
+}
+
+void Simulation::MakeActor(uint32_t number) {
+  Runner& runner = *runners_[number];
+  runner.actor =
+      new (runner.memory.allocate(sizeof(Actor), alignof(Actor))) Actor(number, *this, record_, &runner.memory);
 }
 
 void Simulation::Fail(std::string what) {
@@ -219,7 +226,8 @@ void Simulation::Begin() {
   current_number_ = 0;
   attacher_ = nullptr;
   pollers_ = 0;
-  scheduled_ = observed_ = imaged_ = crash_pending_ = died_ = in_turn_ = false;
+  observer_ = nullptr;
+  scheduled_ = imaged_ = crash_pending_ = died_ = in_turn_ = false;
   points_ = clock_ = ticks_ = trace_ = 0;
   now_ = Nanoseconds(1);
 }
@@ -229,7 +237,7 @@ std::string Simulation::Before() {
   for (uint32_t number = 0; number < plan_.clients.size(); ++number) {
     Runner& runner = *runners_[number];
     const AllocationScope scope(&runner.allocations);
-    runner.actor = new Actor(number, *this, record_);
+    MakeActor(number);
     // Unless that is what it does first.
     const std::vector<PlanOperation>& operations = plan_.clients[number].operations;
     if (!operations.empty() && operations[0].action == Action::kAttach) continue;
@@ -269,7 +277,7 @@ Situation Simulation::Look() {
   return situation;
 }
 
-void Simulation::RunTurn(const Turn& turn, CrashObserver* observer) {
+void Simulation::RunTurn(const Turn& turn) {
   if (current_ != nullptr && turn.client != current_number_) Drain(*current_, turn.held);
   Runner& runner = *runners_[turn.client];
   current_ = &runner;
@@ -286,7 +294,7 @@ void Simulation::RunTurn(const Turn& turn, CrashObserver* observer) {
     SetCurrentAllocations(&runner.allocations);
     runner.fiber->Resume();
     SetCurrentAllocations(nullptr);
-    if (crash_pending_) ShowCrash(observer);
+    if (crash_pending_) ShowCrash();
   } while (crash_pending_ && error_.empty() && runner.life == Life::kReady && !runner.fiber->done());
   crash_pending_ = false;
   if (runner.fiber->done()) {
@@ -301,21 +309,35 @@ void Simulation::RunTurn(const Turn& turn, CrashObserver* observer) {
   ++counts_.turns;
 }
 
-void Simulation::ShowCrash(CrashObserver* observer) {
+// By the current client, whose store has just made a state that may be another one. Most were seen before: switching to
+// the thread's own stack and back would take longer than finding that out.
+void Simulation::MeetCrash() {
   ++counts_.crash_states;
   uint64_t progress = 0;
   for (uint32_t i = 0; i < movers_; ++i) {
     const Actor* const actor = runners_[i]->actor;
     if (actor != nullptr) progress += actor->steps() * (2 * i + 1) * 0xD6E8'FEB8'6659'FD93;
   }
-  if (!observer->IsNew(image_.hash() ^ progress)) return;
+  {
+    const AllocationScope scope(nullptr);
+    if (!observer_->IsNew(image_.hash() ^ progress)) return;
+  }
+  crash_pending_ = true;
+  Suspend();
+}
+
+void Simulation::ShowCrash() {
   SetSharedMemoryHooks(nullptr, nullptr);
-  std::string error = observer->Check(image_, record_);
+  std::string error = observer_->Check(image_, record_);
   SetSharedMemoryHooks(this, this);
+  if (observer_->SawEnough()) {
+    observer_ = nullptr;
+    imaged_ = log_ != nullptr;
+  }
   if (!error.empty()) Fail("if everybody died here: " + error);
 }
 
-void Simulation::MoveAll(Strategy& strategy, CrashObserver* observer) {
+void Simulation::MoveAll(Strategy& strategy) {
   movers_ = static_cast<uint32_t>(plan_.clients.size());
   for (uint32_t number = 0; number < movers_; ++number) {
     runners_[number]->fiber->Start([this, number] {
@@ -327,14 +349,14 @@ void Simulation::MoveAll(Strategy& strategy, CrashObserver* observer) {
   for (;;) {
     const Situation situation = Look();
     if ((situation.ready | situation.waiting) == 0 || !error_.empty()) break;
-    RunTurn(strategy.Next(situation), observer);
+    RunTurn(strategy.Next(situation));
   }
   current_ = nullptr;
   current_number_ = 0;
 }
 
 // Those whom the plan names, one after the other, each killed if it says so.
-void Simulation::Recover(CrashObserver* observer) {
+void Simulation::Recover() {
   for (const PlanRecoverer& recoverer : plan_.recoverers) {
     uint32_t number = 0;
     while (runners_[number]->name != recoverer.client) ++number;
@@ -347,13 +369,13 @@ void Simulation::Recover(CrashObserver* observer) {
     Watch(runner);
     runner.fiber->Start([this, number] {
       Runner& it = *runners_[number];
-      if (it.actor == nullptr) it.actor = new Actor(number, *this, record_);
+      if (it.actor == nullptr) MakeActor(number);
       it.actor->Do({.action = Action::kAttach, .items = {}, .amount = 0});
       it.actor->Do({.action = Action::kRecover, .items = {}, .amount = 0});
     });
     movers_ = static_cast<uint32_t>(runners_.size());
     while (!runner.fiber->done() && runner.life != Life::kDead && error_.empty())
-      RunTurn({number, Turn::kUntilItWaits, 0}, observer);
+      RunTurn({number, Turn::kUntilItWaits, 0});
     current_ = nullptr;
     current_number_ = 0;
   }
@@ -375,15 +397,15 @@ std::string Simulation::Run(Strategy& strategy, CrashObserver* observer) {
   if (error.empty()) error = error_;
   if (!error.empty()) return error;
   scheduled_ = true;
-  observed_ = observer != nullptr;
-  imaged_ = observed_ || log_ != nullptr;
+  observer_ = observer;
+  imaged_ = observer != nullptr || log_ != nullptr;
   if (imaged_) image_.Load(memory_.data(), dirty_);
-  image_.set_hashing(observed_);
+  image_.set_hashing(observer != nullptr);
   SetSharedMemoryHooks(this, this);
-  MoveAll(strategy, observer);
+  MoveAll(strategy);
   const uint64_t points = points_;
   const size_t turns = turns_.size();
-  if (error_.empty()) Recover(observer);
+  if (error_.empty()) Recover();
   turns_.resize(turns);
   for (const auto& runner : runners_) Drain(*runner);
   scheduled_ = false;

@@ -7,7 +7,9 @@
 // in order but never buffered: payload (the bytes of values), and a client's own undo log and list of held locks.
 #pragma once
 
+#include <array>
 #include <memory>
+#include <memory_resource>
 #include <optional>
 #include <string>
 #include <vector>
@@ -28,13 +30,17 @@
 
 namespace lightning::faults {
 
-// Looks at a crash state; called on the thread's own stack, between two accesses. An error text, or "".
+// Looks at crash states.
 class CrashObserver {
  public:
   virtual ~CrashObserver() = default;
-  // A state that `hash` tells from the others of this plan. False: seen before, no more to do.
+  // A state that `hash` tells from the others of this plan. False: seen before, no more to do. Called where the store
+  // was made, on its client's stack.
   virtual bool IsNew(uint64_t hash) = 0;
+  // Called on the thread's own stack, between two accesses. An error text, or "".
   virtual std::string Check(CrashImage& image, const Record& record) = 0;
+  // After a Check: it wants to be shown no other state of this run.
+  virtual bool SawEnough() const { return false; }
 };
 
 struct SimCounts {
@@ -47,7 +53,8 @@ class Simulation final : private SharedMemoryHooks, private Stage {
   explicit Simulation(const Plan& plan);
   ~Simulation() override;
 
-  // The plan once, under this strategy. What is wrong, or "". With `observer`, every crash state is shown to it.
+  // The plan once, under this strategy. What is wrong, or "". With `observer`, every crash state is shown to it until
+  // it has seen enough.
   std::string Run(Strategy& strategy, CrashObserver* observer);
 
   // The plan that this was made with now says something else. REQUIRES: its segment, its schedule's memory and buffer
@@ -94,7 +101,9 @@ class Simulation final : private SharedMemoryHooks, private Stage {
     std::function<void()> body;  // instead of the plan's
     std::unique_ptr<Fiber> fiber = std::make_unique<Fiber>();
     Allocations allocations;
-    Actor* actor = nullptr;  // owned; its memory is the allocations'
+    std::array<std::byte, 2048> first_memory;  // most actors need no more
+    std::pmr::monotonic_buffer_resource memory{first_memory.data(), first_memory.size()};
+    Actor* actor = nullptr;  // in that memory
     uint64_t pid = 0;
     int slot = -1;  // that it has announced
     Nanoseconds wake{0};
@@ -131,18 +140,20 @@ class Simulation final : private SharedMemoryHooks, private Stage {
   // Before and after what the strategy decides.
   void Begin();
   std::string Before();
-  void MoveAll(Strategy& strategy, CrashObserver* observer);
-  void Recover(CrashObserver* observer);
+  void MoveAll(Strategy& strategy);
+  void Recover();
   std::string JudgeEnd();
   std::string JudgeKeys(Client& client);
+  void MakeActor(uint32_t number);
   void Reset(Runner& runner);
   void AddRunner(const std::string& name);
   Runner* FindRunner(const std::string& name);
   void AddTrigger(const std::string& client, const Trigger& trigger);
 
   // Moving.
-  void RunTurn(const Turn& turn, CrashObserver* observer);
-  void ShowCrash(CrashObserver* observer);
+  void RunTurn(const Turn& turn);
+  void MeetCrash();
+  void ShowCrash();
   Situation Look();
   void Suspend();
   void Kill(Runner& runner);
@@ -193,11 +204,11 @@ class Simulation final : private SharedMemoryHooks, private Stage {
   Runner* current_ = nullptr;
   uint32_t current_number_ = 0;
   Runner* attacher_ = nullptr;
-  uint32_t pollers_ = 0;    // clients that wait and poll
-  bool scheduled_ = false;  // points count, and others may go on there
-  bool observed_ = false;   // crash states are shown
-  bool imaged_ = false;     // image_ is kept
-  bool crash_pending_ = false;
+  uint32_t pollers_ = 0;               // clients that wait and poll
+  bool scheduled_ = false;             // points count, and others may go on there
+  CrashObserver* observer_ = nullptr;  // to whom crash states are shown
+  bool imaged_ = false;                // image_ is kept
+  bool crash_pending_ = false;         // one that it has not seen
   bool died_ = false;
   uint64_t budget_ = 0;
   Turn turn_;  // the present one, and the points before it; no client when none is under way
@@ -207,6 +218,7 @@ class Simulation final : private SharedMemoryHooks, private Stage {
   Nanoseconds now_{1};
   std::string error_;
   std::vector<ScheduleStep> turns_;
+  std::vector<const KnownItem*> found_;  // at the end, by key
   std::vector<uint8_t> stored_;
   SimCounts counts_;
   std::vector<SimAccess>* log_ = nullptr;

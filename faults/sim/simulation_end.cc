@@ -7,7 +7,7 @@
 namespace lightning::faults {
 
 std::string Simulation::JudgeKeys(Client& client) {
-  std::vector<const KnownItem*> found(catalogue_.keys());
+  found_.assign(catalogue_.keys(), nullptr);
   uint64_t there = 0;
   for (uint32_t key = 0; key < catalogue_.keys(); ++key) {
     const std::string& name = catalogue_.name(key);
@@ -20,13 +20,13 @@ std::string Simulation::JudgeKeys(Client& client) {
     }
     if (!handle.ok())
       return fmt::format("at the end, reading {} failed: {}", ShowKey(name), handle.status().ToString());
-    found[key] = catalogue_.Recognise(key, handle->bytes(), handle->metadata());
-    if (found[key] == nullptr) return fmt::format("at the end, {} has bytes that nobody ever put", ShowKey(name));
-    std::string error = record_.Saw(key, movers_, call, Tick(), found[key], handle->version());
+    found_[key] = catalogue_.Recognise(key, handle->bytes(), handle->metadata());
+    if (found_[key] == nullptr) return fmt::format("at the end, {} has bytes that nobody ever put", ShowKey(name));
+    std::string error = record_.Saw(key, movers_, call, Tick(), found_[key], handle->version());
     if (!error.empty()) return "at the end, " + error;
     ++there;
   }
-  std::string error = record_.JudgeFound(found);
+  std::string error = record_.JudgeFound(found_);
   if (!error.empty()) return "at the end, " + error;
   error = record_.JudgeHistory();
   if (!error.empty()) return error;

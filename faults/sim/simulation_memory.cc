@@ -127,10 +127,7 @@ inline void Simulation::Retire(uint64_t offset, const WordInfo& info, uint32_t s
   stored_[offset / 8] = true;
   ++counts_.stores;
   if (!info.IsPrivateTo(current_->slot)) trace_ = Mixed(trace_, offset ^ value << 20 ^ current_number_);
-  if (changed && observed_) {
-    crash_pending_ = true;
-    Suspend();
-  }
+  if (changed && observer_ != nullptr) MeetCrash();
   if (!current_->triggers.empty()) CountStore(info, before, value);
 }
 
@@ -165,9 +162,7 @@ void Simulation::FinishPayload(Runner& runner) {
   Watch(runner);
   for (uint64_t at = runner.payload; at < runner.payload + size; at += 8) stored_[at / 8] = true;
   const bool changed = imaged_ && image_.WriteBytes(runner.payload, memory_.data() + runner.payload, size);
-  if (!changed || !observed_) return;
-  crash_pending_ = true;
-  Suspend();
+  if (changed && observer_ != nullptr) MeetCrash();
 }
 
 uint64_t Simulation::Load(const void* place, uint32_t size) {

@@ -28,7 +28,7 @@ class Sequential final : public Strategy {
 
 class Replay final : public Strategy {
  public:
-  explicit Replay(std::vector<ScheduleStep> steps) : steps_(std::move(steps)) {}
+  explicit Replay(const std::vector<ScheduleStep>& steps) : steps_(steps) {}
   void Begin() override { at_ = 0; }
   Turn Next(const Situation& situation) override {
     while (at_ < steps_.size()) {
@@ -41,7 +41,7 @@ class Replay final : public Strategy {
   bool End(uint64_t, const std::vector<ScheduleStep>&) override { return false; }
 
  private:
-  const std::vector<ScheduleStep> steps_;
+  const std::vector<ScheduleStep>& steps_;
   size_t at_ = 0;
 };
 

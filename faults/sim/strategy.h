@@ -37,7 +37,7 @@ class Strategy {
   virtual bool End(uint64_t points, const std::vector<ScheduleStep>& turns) = 0;
 };
 
-// From the plan; `seed` for those with chance in them.
+// From the plan, whose schedule outlives it; `seed` for those with chance in them.
 std::unique_ptr<Strategy> MakeStrategy(const Schedule& schedule, uint32_t clients, uint64_t seed);
 
 // Who goes on when nobody says otherwise: the current one; when it cannot, the next one that is ready, in a circle, and

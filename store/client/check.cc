@@ -13,15 +13,14 @@ namespace lightning {
 namespace {
 
 // What moves when anything moves. Equal before and after: the look in between saw one state.
-std::vector<uint64_t> Fingerprint(const Segment& segment) {
-  std::vector<uint64_t> words;
-  words.reserve(2 * size_t{segment.slots_used()});
+void TakeFingerprint(const Segment& segment, std::vector<uint64_t>* words) {
+  words->clear();
+  words->reserve(2 * size_t{segment.slots_used()});
   for (SlotIndex i = 0; i < segment.slots_used(); ++i) {
     const Slot& slot = segment.slot(i);
-    words.push_back(slot.state.Load());
-    words.push_back(slot.activity.Load());
+    words->push_back(slot.state.Load());
+    words->push_back(slot.activity.Load());
   }
-  return words;
 }
 
 enum class Motion { kNone, kLiving, kDead };
@@ -50,15 +49,17 @@ Motion Look(const Segment& segment, const LivenessProbe& alive, std::vector<std:
 CheckReport CheckSegment(const Segment& segment, const LivenessProbe& alive, const LookPause& pause) {
   constexpr int kAttempts = 50;
   CheckReport report;
+  std::vector<uint64_t> before, after;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     if (attempt != 0 && pause) pause(Nanoseconds(attempt < 10 ? 200'000 : 5'000'000));
     report.violations.clear();
-    const std::vector<uint64_t> before = Fingerprint(segment);
+    TakeFingerprint(segment, &before);
     const Motion motion = Look(segment, alive, &report.violations);
     if (motion == Motion::kDead) return report;
     if (motion == Motion::kLiving) continue;
     InvariantChecker(segment, &report.violations).Run();
-    if (Fingerprint(segment) != before) continue;
+    TakeFingerprint(segment, &after);
+    if (after != before) continue;
     report.ok = report.violations.empty();
     return report;
   }

@@ -51,6 +51,17 @@ inline void SetSharedMemoryHooks(SharedMemoryHooks* all, SharedMemoryHooks* load
   shared_load_hooks = loads;
 }
 
+// Where a fuzzer counts branches, those between a harness and none are not the store's: each access is a call of one
+// function without counters.
+#if defined(__has_feature)
+#if __has_feature(coverage_sanitizer)
+#define LIGHTNING_ACCESS __attribute__((noinline, no_sanitize("coverage")))
+#endif
+#endif
+#ifndef LIGHTNING_ACCESS
+#define LIGHTNING_ACCESS
+#endif
+
 // As much of std::atomic as the store uses. The orders are x86's whatever is asked for: loads and stores are plain
 // ones, the rest is locked.
 template <typename T>
@@ -58,33 +69,33 @@ class Atomic {
   static_assert(sizeof(T) == 4 || sizeof(T) == 8);
 
  public:
-  T load(std::memory_order = std::memory_order_seq_cst) const {
+  LIGHTNING_ACCESS T load(std::memory_order = std::memory_order_seq_cst) const {
     if (shared_load_hooks == nullptr) return value_;
     return static_cast<T>(shared_load_hooks->Load(&value_, sizeof value_));
   }
   // Not for sequentially consistent stores, which are locked instructions: exchange() is.
-  void store(T value, std::memory_order) {
+  LIGHTNING_ACCESS void store(T value, std::memory_order) {
     if (shared_memory_hooks == nullptr) {
       value_ = value;
     } else {
       shared_memory_hooks->Store(&value_, sizeof value_, value);
     }
   }
-  T exchange(T value, std::memory_order = std::memory_order_seq_cst) {
+  LIGHTNING_ACCESS T exchange(T value, std::memory_order = std::memory_order_seq_cst) {
     if (shared_memory_hooks != nullptr)
       return static_cast<T>(shared_memory_hooks->Exchange(&value_, sizeof value_, value));
     const T before = value_;
     value_ = value;
     return before;
   }
-  T fetch_add(T value, std::memory_order = std::memory_order_seq_cst) {
+  LIGHTNING_ACCESS T fetch_add(T value, std::memory_order = std::memory_order_seq_cst) {
     if (shared_memory_hooks != nullptr)
       return static_cast<T>(shared_memory_hooks->FetchAdd(&value_, sizeof value_, value));
     const T before = value_;
     value_ = before + value;
     return before;
   }
-  bool compare_exchange_strong(T& expected, T desired, std::memory_order = std::memory_order_seq_cst) {
+  LIGHTNING_ACCESS bool compare_exchange_strong(T& expected, T desired, std::memory_order = std::memory_order_seq_cst) {
     const T before =
         shared_memory_hooks == nullptr
             ? value_
@@ -101,14 +112,15 @@ class Atomic {
   T value_;
 };
 
-inline void FullFence() {
+LIGHTNING_ACCESS inline void FullFence() {
   if (shared_memory_hooks != nullptr) shared_memory_hooks->Fence();
 }
-inline void BeforePayload(void* place, uint64_t size) {
+LIGHTNING_ACCESS inline void BeforePayload(void* place, uint64_t size) {
   if (shared_memory_hooks != nullptr) shared_memory_hooks->Payload(place, size);
 }
-inline uint64_t Ticks() { return shared_memory_hooks != nullptr ? shared_memory_hooks->Ticks() : 0; }
+LIGHTNING_ACCESS inline uint64_t Ticks() { return shared_memory_hooks != nullptr ? shared_memory_hooks->Ticks() : 0; }
 inline constexpr int kSpins = 0;  // nobody else moves while one spins
+#undef LIGHTNING_ACCESS
 
 #endif
 
