@@ -1,10 +1,39 @@
-// When all have done what they would, or are dead: heals what is left, and judges it.
+// When all have done what they would, or are dead: the plan's recoverers, and the judgement of what is left.
 #include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
 
 #include "faults/sim/accounts.h"
 #include "faults/sim/simulation.h"
 
 namespace lightning::faults {
+
+// Those whom the plan names, one after the other, each killed if it says so.
+void Simulation::Recover() {
+  for (const PlanRecoverer& recoverer : plan_.recoverers) {
+    uint32_t number = 0;
+    while (runners_[number]->name != recoverer.client) ++number;
+    Runner& runner = *runners_[number];
+    if (runner.life == Life::kDead) continue;
+    runner.life = Life::kReady;
+    runner.triggers.clear();
+    std::fill(std::begin(runner.counts), std::end(runner.counts), 0);
+    if (recoverer.killed) runner.triggers.push_back({recoverer.at, Trigger::kKill, 0});
+    Watch(runner);
+    runner.fiber->Start([this, number] {
+      Runner& it = *runners_[number];
+      if (it.actor == nullptr) MakeActor(number);
+      it.actor->Do({.action = Action::kAttach, .items = {}, .amount = 0});
+      it.actor->Do({.action = Action::kRecover, .items = {}, .amount = 0});
+    });
+    movers_ = static_cast<uint32_t>(runners_.size());
+    while (!runner.fiber->done() && runner.life != Life::kDead && error_.empty())
+      RunTurn({number, Turn::kUntilItWaits, 0});
+    current_ = nullptr;
+    current_number_ = 0;
+  }
+}
 
 std::string Simulation::JudgeKeys(Client& client) {
   found_.assign(catalogue_.keys(), nullptr);
