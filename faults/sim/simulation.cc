@@ -309,34 +309,6 @@ void Simulation::RunTurn(const Turn& turn) {
   ++counts_.turns;
 }
 
-// By the current client, whose store has just made a state that may be another one. Most were seen before: switching to
-// the thread's own stack and back would take longer than finding that out.
-void Simulation::MeetCrash() {
-  ++counts_.crash_states;
-  uint64_t progress = 0;
-  for (uint32_t i = 0; i < movers_; ++i) {
-    const Actor* const actor = runners_[i]->actor;
-    if (actor != nullptr) progress += actor->steps() * (2 * i + 1) * 0xD6E8'FEB8'6659'FD93;
-  }
-  {
-    const AllocationScope scope(nullptr);
-    if (!observer_->IsNew(image_.hash() ^ progress)) return;
-  }
-  crash_pending_ = true;
-  Suspend();
-}
-
-void Simulation::ShowCrash() {
-  SetSharedMemoryHooks(nullptr, nullptr);
-  std::string error = observer_->Check(image_, record_);
-  SetSharedMemoryHooks(this, this);
-  if (observer_->SawEnough()) {
-    observer_ = nullptr;
-    imaged_ = log_ != nullptr;
-  }
-  if (!error.empty()) Fail("if everybody died here: " + error);
-}
-
 void Simulation::MoveAll(Strategy& strategy) {
   movers_ = static_cast<uint32_t>(plan_.clients.size());
   for (uint32_t number = 0; number < movers_; ++number) {

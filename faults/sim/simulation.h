@@ -76,7 +76,7 @@ class Simulation final : private SharedMemoryHooks, private Stage {
   uint64_t trace() const { return trace_; }
   // For the report of a failure: every access from here on is written down. It outlives the runs.
   void set_log(std::vector<SimAccess>* log) { log_ = log; }
-  // What everybody's death at this instant would leave. Kept by runs with an observer or a log.
+  // What everybody's death at this instant would leave. Kept by runs with a log, or an observer that wants more.
   const CrashImage& image() const { return image_; }
   const Catalogue& catalogue() const { return catalogue_; }
   const Record& record() const { return record_; }

@@ -1,4 +1,5 @@
-// Accesses to shared words: what they see, what they leave, and what they are steps of.
+// Accesses to shared words: what they see, what they leave, what they are steps of, and the crash states that they
+// make.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -117,6 +118,34 @@ void Simulation::CheckUndo(uint64_t offset, const WordInfo& info, uint64_t befor
 void Simulation::WriteLog(bool store, uint64_t offset, uint64_t before, uint64_t value) {
   const AllocationScope scope(nullptr);
   log_->push_back({points_, offset, before, value, current_number_, store});
+}
+
+// By the current client, whose store has just made a state that may be another one. Most were seen before: switching to
+// the thread's own stack and back would take longer than finding that out.
+void Simulation::MeetCrash() {
+  ++counts_.crash_states;
+  uint64_t progress = 0;
+  for (uint32_t i = 0; i < movers_; ++i) {
+    const Actor* const actor = runners_[i]->actor;
+    if (actor != nullptr) progress += actor->steps() * (2 * i + 1) * 0xD6E8'FEB8'6659'FD93;
+  }
+  {
+    const AllocationScope scope(nullptr);
+    if (!observer_->IsNew(image_.hash() ^ progress)) return;
+  }
+  crash_pending_ = true;
+  Suspend();
+}
+
+void Simulation::ShowCrash() {
+  SetSharedMemoryHooks(nullptr, nullptr);
+  std::string error = observer_->Check(image_, record_);
+  SetSharedMemoryHooks(this, this);
+  if (observer_->SawEnough()) {
+    observer_ = nullptr;
+    imaged_ = log_ != nullptr;
+  }
+  if (!error.empty()) Fail("if everybody died here: " + error);
 }
 
 // A store has happened as far as its own client can tell.
