@@ -66,9 +66,10 @@ void Fiber::Enter(boost::context::detail::transfer_t from) {
   __builtin_unreachable();
 }
 
-// From where it stands to the beginning of the stack: all that has returned cleaned up behind itself.
+// From where it stands to the beginning of the stack: all that has returned cleaned up behind itself. Of a body that
+// has ended that is Enter, which never returns; the memory may be another's soon.
 void Fiber::Abandon() {
-  if (done_) return;
+  if (self_ == nullptr) return;
   const auto* const stands = static_cast<const std::byte*>(self_);
   Unpoison(stands, static_cast<size_t>(memory_ + kGuard + kStack - stands));
 }
