@@ -134,7 +134,9 @@ class Worker {
   }
 
   KillRecord& Begin(uint32_t key, Did intent, WriteId write) {
-    KillRecord& record = lane_.records[lane_.count.load(std::memory_order_relaxed)];
+    const uint64_t at = lane_.count.load(std::memory_order_relaxed);
+    if (at >= board_.records) Fail(fmt::format("its log of {} records has {} already", board_.records, at));
+    KillRecord& record = lane_.records[at];
     record.keys_used = 1;
     record.keys[0] = key;
     record.did[0] = intent;
@@ -237,8 +239,8 @@ class Worker {
     KillRecord& look = Begin(key, Did::kNothing, 0);
     Intend();
     const uint64_t version = Look(look, key, client_.Get(KillKey(key)));
-    if (version == 0) return Put(key);
     if (LogIsFull()) return;
+    if (version == 0) return Put(key);
     const WriteId write = NextWrite();
     const uint64_t size = RandomSize();
     const std::byte* value = MakeValue(key, write, size);
