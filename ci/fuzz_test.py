@@ -36,6 +36,8 @@ def fake_tree(tmp_path, monkeypatch):
     monkeypatch.setattr(tasks, "GROWN", tmp_path / "grown")
     monkeypatch.setattr(tasks.run, "__defaults__", (tmp_path, None, None))
     monkeypatch.setattr(tasks.command, "__defaults__", (tmp_path,))
+    for its in (tasks.sees_leaks, tasks.find_leak):
+        monkeypatch.setattr(its, "__defaults__", (tmp_path,))
     program = tmp_path / "build/fuzz/bin/fuzz-ops"
     program.parent.mkdir(parents=True)
     program.write_text(CRASHES)
