@@ -202,7 +202,7 @@ def test_a_build_that_fails_is_no_finding_and_leaves_no_results(tree, monkeypatc
 def test_a_target_that_hangs_has_its_artifacts_reported(tree, monkeypatch, capsys):
     program(tree, CRASHES.split("\n", 1)[1].replace("exit 1", "sleep 60"))
     execute = tasks.execute
-    monkeypatch.setattr(tasks, "execute", lambda arguments, environ, limit: execute(arguments, environ, min(limit, 1)))
+    monkeypatch.setattr(tasks, "execute", lambda arguments, environ, limit, *folder: execute(arguments, environ, min(limit, 1), *folder))
     left, result = status_of(tree, monkeypatch)
     assert left == 3 and result["unfinished"] == "did not end" and len(result["artifacts"]) == 1
     shown = capsys.readouterr()
@@ -245,6 +245,17 @@ def test_a_mutant_is_sought_without_what_fails_already(tree, monkeypatch, capsys
     shown = capsys.readouterr().out
     assert "while loading the corpus; 2 inputs of the corpus fail" in shown
     assert f"ci/fuzz replay {artifact} --target ops" in shown and not (tree / "grown").exists()
+
+
+def test_looking_whether_leaks_are_seen_leaves_nothing_behind(tree, monkeypatch):
+    """A target that leaks at its end leaves an artifact of an empty input in its working folder."""
+    program(tree, """#!/bin/sh
+touch crash-da39
+exit 1
+""")
+    (tree / "here").mkdir()
+    monkeypatch.chdir(tree / "here")
+    assert tasks.sees_leaks("ops") and not list((tree / "here").iterdir())
 
 
 def test_an_artifact_is_replayed_by_the_program_of_its_target(tree, monkeypatch):

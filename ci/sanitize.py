@@ -133,6 +133,14 @@ def fixed_addresses():
     return setarch if works.returncode == 0 else []
 
 
+def together(commands):
+    """One command for several runs of one program, with the tests of all; "" of none."""
+    words = [shlex.split(command) for command in commands]
+    tests = [word.partition("=")[2] for each in words for word in each if word.startswith("--gtest_filter=")]
+    return shlex.join([*(word for word in words[-1] if not word.startswith("--gtest_")),
+                       f"--gtest_filter={':'.join(tests)}"]) if words else ""
+
+
 class Lane:
     """One build and its tests. Leaves NAME.exit, .xml, .log and .command for each suite, as ci/summarize.py reads them."""
 
@@ -201,7 +209,7 @@ class Lane:
             suite.fail("(outside any test)", f"--gtest_list_tests: {summarize.meaning(listed.returncode)}")
         suite.command = shlex.join([*program, "--gtest_filter=*"])
         # Named as a whole where nothing of it is left out, so that the command that repeats it can be read.
-        partial = {fixture_of(test) for test in set(all_names) - set(names)}
+        partial, failed = {fixture_of(test) for test in set(all_names) - set(names)}, []
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             runs = [pool.submit(self.fixture, suite.name, program, list(tests), self.filter == "*" and fixture not in partial)
                     for fixture, tests in itertools.groupby(names, fixture_of)]
@@ -210,7 +218,8 @@ class Lane:
                 suite.cases += read.cases
                 counted = ", ".join(f"{read.count(its)} {its}" for its in ("passed", "failed", "skipped") if read.count(its))
                 print(f"[{done}/{len(runs)}] {read.name}: {counted}", file=sys.stderr, flush=True)
-                suite.command = read.command if read.count("failed") else suite.command
+                failed += [read.command] if read.count("failed") else []
+        suite.command = together(failed) or suite.command
         for_keys = [its.name for its in suite.cases if its.outcome == "skipped" and summarize.FOR_KEYS.search(its.detail)]
         if for_keys:
             self.skipped_for_keys[name] = for_keys

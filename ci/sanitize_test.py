@@ -100,6 +100,18 @@ def test_a_test_that_hangs_is_named_and_takes_no_other_fixture_with_it(tmp_path,
     assert summarize.again(suite).endswith("'--gtest_filter=B.hangs'")
 
 
+def test_all_fixtures_that_failed_are_in_the_command_that_repeats_them(tmp_path, monkeypatch):
+    def failing(lane, suite, program, tests, whole):
+        read = fixture(lane, suite, program, tests, whole)
+        read.fail("(a report)", "of no test")
+        return read
+
+    fixture = sanitize.Lane.fixture
+    monkeypatch.setattr(sanitize.Lane, "fixture", failing)
+    words = summarize.again(lane_of_a_program(tmp_path, monkeypatch, []).program("p")).split()
+    assert sorted(words[-1].partition("=")[2].strip("'").split(":")) == ["A.*", "B.*"] and words.count(words[-2]) == 1
+
+
 def test_a_fixture_of_which_nothing_is_left_out_is_named_as_a_whole(tmp_path, monkeypatch):
     lane_of_a_program(tmp_path, monkeypatch, ["B.*"]).program("p")
     assert (tmp_path / "address-gcc.p.A.command").read_text().split("gtest_filter=")[1].startswith("A.*'")

@@ -77,14 +77,16 @@ def fuzz_coverage(work):
     return [*work.checks, Check("coverage of store/", "failed" if result.status else "passed", told, again if result.status else "")]
 
 
+PLANTED = 11  # bugs of fuzz/mutants.py
+
+
 def fuzz_mutants(work):
     """Planted bugs, each of which a target must find from the corpora without what fails on it."""
     missing = absent(work, "ci/fuzz")
     if missing:
         return missing
     report = work.results / "fuzz-mutants.json"
-    count = 11  # of fuzz/mutants.py; the time of each is what it may take at most
-    command = ["ci/fuzz", "--mutants", "--seconds", str(max(5, round(work.seconds / count)))]
+    command = ["ci/fuzz", "--mutants", "--seconds", str(max(5, round(work.seconds / PLANTED)))]  # at most, each
     result = work.run("fuzz-mutants", [*command, "--json", str(report)], 3 * work.seconds + 7200)
     read = read_json(report)
     if read is None or result.status not in (0, 1):

@@ -8,12 +8,18 @@ import select
 import shutil
 import signal
 import subprocess
+import sys
 
 import pytest
 
 import tier
+import tier_fuzz
 from tier_checks import has_keys
 from tier_parts import PARTS, SLOW_TESTS, Part
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from fuzz import mutants  # noqa: E402
 
 CI = pathlib.Path(__file__).resolve().parent
 ENGINES = {"failures": [], "stray": {"fired": 5}, "ops": {"count": 5}, "kills": {"count": 5}, "sim": {"schedules": 5},
@@ -376,3 +382,7 @@ def test_what_a_command_leaves_behind_is_ended(tmp_path):
     # The end of the pipe shows when its last writer is gone.
     assert select.select([reader], [], [], 60)[0] and os.read(reader, 1) == b""
     os.close(reader)
+
+
+def test_each_planted_bug_of_the_fuzzer_has_its_share_of_the_time():
+    assert tier_fuzz.PLANTED == len(mutants.MUTANTS)

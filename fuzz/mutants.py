@@ -1,4 +1,4 @@
-"""Ten bugs of faults/mutants, planted in a copy of the sources one at a time: how long does a fuzzer take to find each?"""
+"""Bugs of faults/mutants, planted in a copy of the sources one at a time: how long does a fuzzer take to find each?"""
 
 import os
 import re

@@ -69,7 +69,8 @@ NO_LEAKS = "LeakSanitizer has encountered a fatal error"  # it may not stop the 
 
 def sees_leaks(name, root=ROOT):
     """Whether the leak detector works here: it needs ptrace of the process itself."""
-    return NO_LEAKS not in execute([command(name, root)[0], "-runs=0"], environment(leaks=True), 60)[0]
+    with tempfile.TemporaryDirectory(prefix="lightning-leaks-") as folder:  # a target that leaks leaves an artifact where it runs
+        return NO_LEAKS not in execute([command(name, root)[0], "-runs=0"], environment(leaks=True), 60, folder)[0]
 
 
 def build(names, preset="fuzz", root=ROOT):
@@ -120,10 +121,10 @@ def corpus(name):
     return [str(grown), *kept(name)]
 
 
-def execute(arguments, environ, limit):
-    """Runs it: output, exit status, seconds of processor time, seconds."""
+def execute(arguments, environ, limit, folder=None):
+    """Runs it, in `folder` if that is given: output, exit status, seconds."""
     began = time.monotonic()
-    with subprocess.Popen(arguments, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    with subprocess.Popen(arguments, cwd=folder, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           errors="replace", start_new_session=True) as process:
         try:
             output = process.communicate(timeout=limit)[0]

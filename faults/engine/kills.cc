@@ -135,8 +135,7 @@ class KillsRun {
     KillLane& its = board_->lanes[lane];
     part_->forked += its.forked.exchange(0);
     const uint64_t count = its.count.load();
-    if (count > 0 && count <= kLogRecords && its.records[count - 1].done.load() == 0)
-      its.records[count - 1].end = MonotonicNanoseconds();
+    if (count > 0 && its.records[count - 1].done.load() == 0) its.records[count - 1].end = MonotonicNanoseconds();
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   }
 
