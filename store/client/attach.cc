@@ -163,6 +163,7 @@ Status ClientCore::LeftOpen() { return ReportBreach(Breach::kOpenRights); }
 
 Status ClientCore::NobodysWindow() {
   {
+    // Where the turn cannot be had somebody is inside an operation, and the window is theirs.
     const std::unique_lock<SpinLock> turn(turns_, std::try_to_lock);
     if (!turn.owns_lock() || !gate_->FindsWindowLeftOpen()) return {};
   }
