@@ -11,21 +11,8 @@
 #include "fuzz/panic.h"
 #include "fuzz/support.h"
 #include "store/client/core.h"
+#include "store/segment/address_sanitizer.h"
 #include "store/segment/segment_file.h"
-
-#if defined(__SANITIZE_ADDRESS__)
-#define LIGHTNING_FUZZ_ADDRESS
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define LIGHTNING_FUZZ_ADDRESS
-#endif
-#endif
-#ifdef LIGHTNING_FUZZ_ADDRESS
-#include <sanitizer/asan_interface.h>
-#else
-#define ASAN_POISON_MEMORY_REGION(data, size) (static_cast<void>(data), static_cast<void>(size))
-#define ASAN_UNPOISON_MEMORY_REGION(data, size) (static_cast<void>(data), static_cast<void>(size))
-#endif
 
 namespace lightning::fuzz {
 namespace {

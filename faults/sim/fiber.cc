@@ -2,17 +2,10 @@
 
 #include <sys/mman.h>
 
+#include "store/segment/address_sanitizer.h"
 #include "store/segment/segment.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-#define LIGHTNING_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define LIGHTNING_ASAN 1
-#endif
-#endif
-#ifdef LIGHTNING_ASAN
-#include <sanitizer/asan_interface.h>
+#ifdef LIGHTNING_ADDRESS_SANITIZER
 #include <sanitizer/common_interface_defs.h>
 #endif
 
@@ -24,20 +17,13 @@ constexpr size_t kStack = 256 * 1024;
 
 // The sanitizer is told before each switch, and again on the other side of it.
 void StartSwitch([[maybe_unused]] void** fake, [[maybe_unused]] const void* bottom, [[maybe_unused]] size_t size) {
-#ifdef LIGHTNING_ASAN
+#ifdef LIGHTNING_ADDRESS_SANITIZER
   __sanitizer_start_switch_fiber(fake, bottom, size);
 #endif
 }
 void FinishSwitch([[maybe_unused]] void* fake, [[maybe_unused]] const void** bottom, [[maybe_unused]] size_t* size) {
-#ifdef LIGHTNING_ASAN
+#ifdef LIGHTNING_ADDRESS_SANITIZER
   __sanitizer_finish_switch_fiber(fake, bottom, size);
-#endif
-}
-
-// What an abandoned body left poisoned.
-void Unpoison([[maybe_unused]] const void* memory, [[maybe_unused]] size_t size) {
-#ifdef LIGHTNING_ASAN
-  __asan_unpoison_memory_region(memory, size);
 #endif
 }
 
@@ -71,7 +57,7 @@ void Fiber::Enter(boost::context::detail::transfer_t from) {
 void Fiber::Abandon() {
   if (self_ == nullptr) return;
   const auto* const stands = static_cast<const std::byte*>(self_);
-  Unpoison(stands, static_cast<size_t>(memory_ + kGuard + kStack - stands));
+  ASAN_UNPOISON_MEMORY_REGION(stands, static_cast<size_t>(memory_ + kGuard + kStack - stands));
 }
 
 void Fiber::Start(std::function<void()> body) {

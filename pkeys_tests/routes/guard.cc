@@ -5,6 +5,8 @@
 
 #include <csetjmp>
 
+#include "store/segment/address_sanitizer.h"
+
 namespace lightning::routes {
 namespace {
 
@@ -18,6 +20,12 @@ thread_local Frame* volatile innermost = nullptr;
 
 [[noreturn]] void Leave() { siglongjmp(innermost->out, 1); }
 
+// The frames that are left never say so themselves, and Leave runs where they were.
+void UnpoisonLeftFrames(uint64_t from, uint64_t to) {
+  constexpr uint64_t kMost = 1 << 20;  // further away is another stack
+  if (from < to && to - from < kMost) ASAN_UNPOISON_MEMORY_REGION(reinterpret_cast<void*>(from), to - from);
+}
+
 void OnFault(int signal, siginfo_t* info, void* context) {
   Frame* const frame = innermost;
   if (frame == nullptr) {
@@ -28,6 +36,7 @@ void OnFault(int signal, siginfo_t* info, void* context) {
                   signal == SIGSEGV && info->si_code == SEGV_PKUERR ? static_cast<int>(info->si_pkey) : -1,
                   reinterpret_cast<uint64_t>(info->si_addr)};
   auto& registers = static_cast<ucontext_t*>(context)->uc_mcontext.gregs;
+  UnpoisonLeftFrames(static_cast<uint64_t>(registers[REG_RSP]), frame->stack);
   registers[REG_RIP] = static_cast<greg_t>(reinterpret_cast<uint64_t>(&Leave));
   // As at a function's entry, below the red zone of Guarded.
   registers[REG_RSP] = static_cast<greg_t>(((frame->stack - 1024) & ~uint64_t{15}) - 8);
