@@ -34,6 +34,7 @@ class Worker {
         random_(seed) {}
 
   void Run() {
+    if (board_.hangs.load() && number_ == 0) Hang();
     while (true) {
       const Phase phase = board_.phase.load();
       if (phase == Phase::kEnd) break;
@@ -80,7 +81,6 @@ class Worker {
   // Half of the lanes do YCSB's A, half its F; both with inserts, deletes, batches and creations mixed in. Now and then
   // a child is forked, which goes on beside its parent.
   void One() {
-    if (board_.hangs.load(std::memory_order_relaxed) && number_ == 0) Hang();
     if (child_ > 0) AwaitChild(WNOHANG);
     if (child_ == 0 && random_.Below(kForkEvery) == 0) Fork();
     own_ = random_.Percent(kOwnPercent);

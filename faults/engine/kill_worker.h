@@ -51,7 +51,7 @@ struct KillBoard {
   std::atomic<Phase> phase;
   uint64_t records;         // that a lane writes in one round, at most kLogRecords
   std::atomic<bool> lies;   // the first lane writes down looks that it did not have: to see that somebody notices
-  std::atomic<bool> hangs;  // its first operation never ends
+  std::atomic<bool> hangs;  // it stands still before it looks at anything
   KillLane lanes[kMostLanes];
 };
 

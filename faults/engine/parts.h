@@ -63,7 +63,7 @@ struct KillsSetup {
   // One that has begun so many operations waits for the next judgement.
   uint64_t records = std::numeric_limits<uint64_t>::max();  // as many as there is room for
   bool lies = false;                   // one of them writes down what it did not see: for a test of the judge
-  bool hangs = false;                  // one of them does not end its first operation: likewise
+  bool hangs = false;                  // one of them stands still from its beginning: likewise
   uint64_t patience = 20'000'000'000;  // ns until a survivor that does not pause counts as hanging
 };
 KillsPart RunKillsPart(uint64_t seed, Isolation isolation, const Budget& budget, Findings* findings,
