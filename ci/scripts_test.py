@@ -10,6 +10,7 @@ import subprocess
 import pytest
 
 import summarize
+import tier_parts
 
 CI = pathlib.Path(__file__).resolve().parent
 SCRIPTS = sorted(path.name for path in CI.iterdir() if path.is_file() and not path.suffix and os.access(path, os.X_OK))
@@ -29,6 +30,12 @@ def run(*command, **more):
 def test_help_is_printed_from_another_folder(name):
     done = run("../ci/" + name, "--help", cwd=CI.parent / "docs")
     assert done.returncode == 0 and done.stdout.startswith(f"{name}: "), done
+
+
+@pytest.mark.parametrize("name", ["nightly", "soak"])
+def test_the_help_of_a_tier_names_each_of_its_parts(name):
+    described = run(str(CI / name), "--help").stdout.partition("  --only PART...  ")[2].partition("  --budget  ")[0]
+    assert described.partition(": ")[2].split() == [part.name for part in tier_parts.PARTS]
 
 
 def test_every_use_of_the_emulated_machine_has_the_rights_that_it_needs():
