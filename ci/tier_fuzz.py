@@ -65,7 +65,7 @@ def fuzz_coverage(work):
     read = read_json(report)
     if read is None or result.status not in (0, 1, CANNOT_RUN):
         return [of_status(result, "coverage", again)]
-    reached = read["folders"].get("store", 0)
+    reached = read["folders"].get("store", {}).get("percent", 0)
     work.did.append(f"{reached} % of store/")
     if not reached:
         return [Check("coverage of store/", "failed", "no line was counted", again)]

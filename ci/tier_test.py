@@ -31,7 +31,7 @@ FIRE = "\n".join(f"{mode}: 500 windows, 9 signals\n[       OK ] Modes/FireTest.N
 ROWS = [{"test": f"Isolation/none.mov/{name}", "verdict": verdict, "reason": "no such instruction"}
         for name, verdict in (("a", "landed"), ("b", "skipped"))]
 FUZZ = {"target": "ops", "executions": 10, "per_second": 5, "artifacts": []}
-COVERAGE = {"goal": 95, "folders": {"store": 96.1}, "skipped": {}}
+COVERAGE = {"goal": 95, "folders": {"store": {"reached": 961, "lines": 1000, "percent": 96.1}}, "skipped": {}}
 PLANTED = [{"name": "x", "target": "ops", "found": True, "seconds": 0.5}, {"name": "y", "target": "log", "found": True, "seconds": 1}]
 SERVICE = "== building\nok   libfuzzer-address parts of fuzz-ops\nok   libfuzzer-address fuzz-ops\nSKIP afl fuzz-ops: no AFL++"
 SANITIZED = {"passed": 3, "failed": 0, "skipped": 0, "failures": [], "skips": []}
@@ -159,6 +159,8 @@ def test_an_artifact_is_kept_with_its_replay(tree):
     ("fuzz", "ci/fuzz", dict(FUZZ, artifacts=["a"], unfinished="did not end"), 3, "did not end"),
     ("fuzz", "ci/fuzz", "no json", 3, "exit status 3"),
     ("fuzz-coverage", "ci/fuzz--coverage.json", dict(COVERAGE, folders={}), 0, "no line was counted"),
+    ("fuzz-coverage", "ci/fuzz--coverage.json",
+     dict(COVERAGE, folders={"store": {"reached": 0, "lines": 1000, "percent": 0.0}}), 0, "no line was counted"),
     ("fuzz-coverage", "ci/fuzz", "no json", 139, "exit status 139"),
     ("fuzz-mutants", "ci/fuzz--mutants.json", [dict(PLANTED[0], found=False)], 1, "ops did not find it"),
     ("fuzz-mutants", "ci/fuzz--mutants.json", [], 0, "none was planted"),
