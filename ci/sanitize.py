@@ -6,6 +6,7 @@ Example: ci/sanitize thread
 """
 
 import argparse
+import collections
 import fnmatch
 import itertools
 import os
@@ -32,6 +33,10 @@ OPTIONS_OF = {"isolation-tests": ["--sample"]}
 # would be the sanitizer's; its own code runs in faults_tests and sim_tests.
 PYTHON_TESTS = ("store", "crashtests")
 CANNOT_RUN = 77
+# Of the lane that watches windows: its processes step through none, since a debugger steps them or they would take too long.
+# What a process asks for inside windows is recorded all the same (store/watch/).
+UNSTEPPED = "unstepped"
+AS_UNSTEPPED = {"LIGHTNING_WINDOW_UNSTEPPED": "1"}
 # Seconds that one fixture of a program may take, the Python tests, and all in the emulated machine.
 LIMIT, PYTHON_LIMIT, KEYS_LIMIT = 900, 3600, 3600
 
@@ -78,7 +83,7 @@ def finding_of(report):
 
 
 class Exclusion(NamedTuple):
-    lane: str  # a sanitizer, or with a compiler: address-clang
+    lane: str  # a sanitizer, or with a compiler: address-clang; or "unstepped", which runs all the same
     program: str  # or pytest
     pattern: str  # of names as GoogleTest has them; of pytest: of files
     reason: str
@@ -91,8 +96,9 @@ def read_exclusions(text):
         if not line.strip() or line.startswith("#"):
             continue
         words = line.split(None, 3)
-        if len(words) < 4 or words[0] not in (*OPTIONS, *("-".join(lane) for lane in PRESETS)):
-            raise ValueError(f"ci/sanitize-exceptions.txt:{number}: {'|'.join(OPTIONS)}[-COMPILER] PROGRAM PATTERN REASON")
+        if len(words) < 4 or words[0] not in (*OPTIONS, UNSTEPPED, *("-".join(lane) for lane in PRESETS)):
+            raise ValueError(f"ci/sanitize-exceptions.txt:{number}: {'|'.join(OPTIONS)}[-COMPILER]|{UNSTEPPED} "
+                             "PROGRAM PATTERN REASON")
         found.append(Exclusion(*words))
     return found
 
@@ -151,7 +157,8 @@ class Lane:
         self.bin = ROOT / "build" / self.preset / "bin"
         self.counts = results / f"{sanitizer}-{compiler}.counts"
         self.exclusions = [its for its in exclusions if its.lane in (sanitizer, f"{sanitizer}-{compiler}")]
-        self.skipped_for_keys = {}  # the tests, by program
+        self.unstepped = [its for its in exclusions if its.lane == UNSTEPPED and sanitizer == "windows"]
+        self.skipped_for_keys = {}  # the tests, by program and whether their windows are stepped
 
     def environment(self, suite):
         reports = self.results / f"{suite}.report"
@@ -161,9 +168,9 @@ class Lane:
         return dict(os.environ, LIGHTNING_BIN_DIR=str(self.bin), LIGHTNING_BIN=str(self.bin),
                     LIGHTNING_SOURCE_DIR=str(ROOT), LIGHTNING_SANITIZER=self.sanitizer, **own)
 
-    def run(self, suite, command, limit):
-        """Runs one command to its end and leaves its files. What it left, read."""
-        environment = self.environment(suite)
+    def run(self, suite, command, limit, more=None):
+        """Runs one command to its end, with `more` in its environment, and leaves its files. What it left, read."""
+        environment = dict(self.environment(suite), **(more or {}))
         shown = [f"{key}={value}" for key, value in environment.items() if os.environ.get(key) != value]
         command = [*fixed_addresses(), *command]
         (self.results / f"{suite}.command").write_text(shlex.join(["env", *shown, *command]) + "\n")
@@ -179,21 +186,40 @@ class Lane:
         (self.results / f"{suite}.exit").write_text(f"{status if status >= 0 else 128 - status}\n")
         return self.read(suite)
 
-    def read(self, suite, folder=None):
-        read = summarize.read_suite(folder or self.results, suite)
+    def read(self, suite, folder=None, name=None):
+        """What `suite` left, in another folder and under another name where these are given; its reports are its own."""
+        read = summarize.read_suite(folder or self.results, name or suite)
         for file in sorted(self.results.glob(f"{suite}.report.*")):
             finding = finding_of(file.read_text(errors="replace"))
             if finding:
                 read.fail("(a report)", f"{finding} {file}")
         return read
 
-    def fixture(self, suite, program, tests, whole):
+    def fixture(self, suite, program, tests, whole, stepped):
         """The tests of one fixture, in a process of their own: one that hangs or dies takes no other fixture with it."""
         fixture = fixture_of(tests[0])
-        name = f"{suite}.{fixture.replace('/', '-')}"
+        name = f"{suite}.{fixture.replace('/', '-')}" + ("" if stepped else f".{UNSTEPPED}")
         chosen = summarize.gtest_filter([f"{fixture}.*"] if whole else tests)
-        return self.run(name, [*program, f"--gtest_filter={chosen}",
-                               f"--gtest_output=xml:{self.results}/{name}.xml"], LIMIT)
+        return self.run(name, [*program, f"--gtest_filter={chosen}", f"--gtest_output=xml:{self.results}/{name}.xml"], LIMIT,
+                        {} if stepped else AS_UNSTEPPED)
+
+    def fixtures(self, suite, program, all_names, runs):
+        """Runs these, [(names, whether their windows are stepped)], and adds what they left to `suite`."""
+        chosen = [(list(tests), stepped) for names, stepped in runs for _, tests in itertools.groupby(names, fixture_of)]
+        sizes = collections.Counter(map(fixture_of, all_names))
+        failed = []
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            # Named as a whole where nothing of it is left out, so that the command that repeats it can be read.
+            started = [pool.submit(self.fixture, suite.name, program, tests,
+                                   self.filter == "*" and len(tests) == sizes[fixture_of(tests[0])], stepped)
+                       for tests, stepped in chosen]
+            for done, run in enumerate(as_completed(started), 1):
+                read = run.result()
+                suite.cases += read.cases
+                counted = ", ".join(f"{read.count(its)} {its}" for its in ("passed", "failed", "skipped") if read.count(its))
+                print(f"[{done}/{len(started)}] {read.name}: {counted}", file=sys.stderr, flush=True)
+                failed += [read.command] if read.count("failed") else []
+        suite.command = together(failed) or suite.command
 
     def program(self, name):
         suite = summarize.Suite(f"{self.sanitizer}-{self.compiler}.{name}")
@@ -205,27 +231,17 @@ class Lane:
                                 cwd=ROOT, env=self.environment(f"{name}.list"), capture_output=True, text=True, check=False)
         all_names = parse_list(listed.stdout)
         names, excluded, unused = split(all_names, [e for e in self.exclusions if e.program == name])
+        stepped, unstepped, unused_too = split(names, [e for e in self.unstepped if e.program == name])
         if listed.returncode:
             suite.fail("(outside any test)", f"--gtest_list_tests: {summarize.meaning(listed.returncode)}")
         suite.command = shlex.join([*program, "--gtest_filter=*"])
-        # Named as a whole where nothing of it is left out, so that the command that repeats it can be read.
-        partial, failed = {fixture_of(test) for test in set(all_names) - set(names)}, []
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            runs = [pool.submit(self.fixture, suite.name, program, list(tests), self.filter == "*" and fixture not in partial)
-                    for fixture, tests in itertools.groupby(names, fixture_of)]
-            for done, run in enumerate(as_completed(runs), 1):
-                read = run.result()
-                suite.cases += read.cases
-                counted = ", ".join(f"{read.count(its)} {its}" for its in ("passed", "failed", "skipped") if read.count(its))
-                print(f"[{done}/{len(runs)}] {read.name}: {counted}", file=sys.stderr, flush=True)
-                failed += [read.command] if read.count("failed") else []
-        suite.command = together(failed) or suite.command
-        for_keys = [its.name for its in suite.cases if its.outcome == "skipped" and summarize.FOR_KEYS.search(its.detail)]
-        if for_keys:
-            self.skipped_for_keys[name] = for_keys
+        self.fixtures(suite, program, all_names, [(stepped, True), ([test for test, _ in unstepped], False)])
+        for case in suite.cases:
+            if case.outcome == "skipped" and summarize.FOR_KEYS.search(case.detail):
+                self.skipped_for_keys.setdefault((name, case.name in stepped), []).append(case.name)
         suite.cases += [summarize.Case(test, "skipped", reason) for test, reason in excluded]
         if self.filter == "*":
-            for exclusion in unused:
+            for exclusion in unused + unused_too:
                 suite.fail("(ci/sanitize-exceptions.txt)", f"{exclusion.pattern} excludes nothing")
         return suite
 
@@ -248,20 +264,21 @@ class Lane:
         if self.sanitizer != "windows" or not self.skipped_for_keys:
             return []
         suites = []
-        for program, tests in self.skipped_for_keys.items():
-            suite = f"{summarize.LANE}.{program}"
+        for (program, stepped), tests in self.skipped_for_keys.items():
+            suite = f"{summarize.LANE}.{program}" + ("" if stepped else f".{UNSTEPPED}")
             print(f"== {suite}", file=sys.stderr, flush=True)
             folder = self.results / suite  # the lane empties it
             folder.mkdir()
             (folder / "plan").write_text(f"{program} {summarize.gtest_filter(tests)}\n")
             subprocess.run(["ci/keys-lane", "--results", str(folder), "--plan", str(folder / "plan")], cwd=ROOT,
-                           env=dict(self.environment(suite), LIGHTNING_TEST_TIMEOUT=str(KEYS_LIMIT)),
+                           env=dict(self.environment(suite), **({} if stepped else AS_UNSTEPPED),
+                                    LIGHTNING_TEST_TIMEOUT=str(KEYS_LIMIT)),
                            stdin=subprocess.DEVNULL, check=False)
             unable = folder / f"{summarize.LANE}.skipped"
             if unable.exists():
                 return [summarize.Suite(summarize.LANE, cases=[
                     summarize.Case("the whole lane", "skipped", unable.read_text().strip())])]
-            suites.append(self.read(suite, folder))
+            suites.append(self.read(suite, folder, f"{summarize.LANE}.{program}"))
             for native in natives:
                 if native.name == f"{self.sanitizer}-{self.compiler}.{program}":
                     native.count_in(suites[-1])
@@ -271,8 +288,17 @@ class Lane:
         """What was watched, by name; empty where this lane counts nothing."""
         if self.sanitizer != "windows":
             return {}
-        words = self.counts.read_bytes() if self.counts.exists() else bytes(32)
-        return dict(zip(("windows", "watched", "instructions", "cut"), struct.unpack("<4Q", words)))
+        words = self.counts.read_bytes() if self.counts.exists() else bytes(48)
+        return dict(zip(("windows", "stepped", "instructions", "cut", "recorded", "unseen"), struct.unpack("<6Q", words)))
+
+
+def judge_watched(watched):
+    """A case where not all that was opened was watched."""
+    if not watched["instructions"] or not watched["recorded"]:
+        return [summarize.Case("(what was watched)", "failed", f"nothing: {watched}")]
+    return [summarize.Case("(windows whose system calls nobody saw)", "skipped",
+                           f"{watched['unseen']} windows: the kernel has no syscall user dispatch (Linux 5.11), or a handler "
+                           "opened them inside another one")] if watched["unseen"] else []
 
 
 def lanes_of(options):
@@ -340,10 +366,9 @@ def main(argv):
         for name, count in lane.watched().items():
             watched[name] = watched.get(name, 0) + count
     if watched:
-        print("{windows} windows opened, {watched} of them watched, {cut} of these not to their ends, "
-              "{instructions} instructions inside".format(**watched))
-        if not watched["instructions"]:
-            suites[-1].fail("(what was watched)", "nothing")
+        print("{windows} windows opened: {recorded} of them recorded; {stepped} stepped through, {instructions} instructions, "
+              "{cut} of these recorded from some instruction on".format(**watched))
+        suites[-1].cases += judge_watched(watched)
     keep_in = summarize.KeepIn(ROOT / "lightning-failures" / time.strftime("sanitize-%Y%m%d-%H%M%S", time.gmtime()),
                                shlex.join(["ci/sanitize", *(argv[2:] if argv[:1] == ["--caller"] else argv)]),
                                {f"bin/{lane.preset}": lane.bin for lane in lanes})

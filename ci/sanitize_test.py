@@ -101,8 +101,8 @@ def test_a_test_that_hangs_is_named_and_takes_no_other_fixture_with_it(tmp_path,
 
 
 def test_all_fixtures_that_failed_are_in_the_command_that_repeats_them(tmp_path, monkeypatch):
-    def failing(lane, suite, program, tests, whole):
-        read = fixture(lane, suite, program, tests, whole)
+    def failing(lane, suite, *arguments):
+        read = fixture(lane, suite, *arguments)
         read.fail("(a report)", "of no test")
         return read
 
@@ -139,7 +139,7 @@ def test_what_was_skipped_for_want_of_keys_is_watched_in_the_emulated_machine_an
     (tmp_path / "ci/keys-lane").write_text(KEYS_LANE)
     (tmp_path / "ci/keys-lane").chmod(0o755)
     lane = sanitize.Lane("windows", "gcc", tmp_path, [], "*")
-    lane.skipped_for_keys = {"p": ["A.y/keys"]}
+    lane.skipped_for_keys = {("p", True): ["A.y/keys"]}
     native = summarize.Suite("windows-gcc.p", cases=[summarize.Case("A.y/keys", "skipped", "no keys")])
     suite, = lane.keys([native])
     assert (tmp_path / "plan").read_text() == "p A.y/keys\n"
@@ -149,11 +149,47 @@ def test_what_was_skipped_for_want_of_keys_is_watched_in_the_emulated_machine_an
 
 
 def test_what_was_watched_is_counted_and_nothing_is_zero(tmp_path):
+    names = ("windows", "stepped", "instructions", "cut", "recorded", "unseen")
     lane = sanitize.Lane("windows", "gcc", tmp_path, [], "*")
-    assert lane.watched() == {"windows": 0, "watched": 0, "instructions": 0, "cut": 0}
-    lane.counts.write_bytes(b"".join(number.to_bytes(8, "little") for number in (7, 3, 2000, 1)))
-    assert lane.watched() == {"windows": 7, "watched": 3, "instructions": 2000, "cut": 1}
+    assert lane.watched() == dict.fromkeys(names, 0)
+    lane.counts.write_bytes(b"".join(number.to_bytes(8, "little") for number in (7, 3, 2000, 1, 3, 1)))
+    assert lane.watched() == dict(zip(names, (7, 3, 2000, 1, 3, 1)))
     assert sanitize.Lane("address", "gcc", tmp_path, [], "*").watched() == {}
+
+
+def test_windows_that_nobody_watched_are_told():
+    def judged(stepped, instructions, recorded, unseen):
+        counts = {"windows": stepped + recorded + unseen, "stepped": stepped, "instructions": instructions, "cut": 0,
+                  "recorded": recorded, "unseen": unseen}
+        return [(case.outcome, case.detail) for case in sanitize.judge_watched(counts)]
+    assert judged(3, 2000, 4, 0) == []
+    assert [outcome for outcome, _ in judged(0, 0, 0, 0) + judged(7, 2000, 0, 0) + judged(0, 0, 7, 0)] == ["failed"] * 3
+    (outcome, detail), = judged(3, 2000, 2, 2)
+    assert outcome == "skipped" and "2 windows" in detail
+
+
+def test_a_test_whose_windows_are_not_stepped_runs_and_says_so(tmp_path, monkeypatch):
+    """What a debugger steps, or would take too long: the rest of its fixture is stepped all the same."""
+    monkeypatch.setattr(sanitize, "ROOT", tmp_path)
+    program = tmp_path / "build/watched/bin/p"
+    program.parent.mkdir(parents=True)
+    program.write_text("""#!/usr/bin/env python3
+import os, sys
+filter, = [word.partition("=")[2] for word in sys.argv if word.startswith("--gtest_filter=")]
+if "--gtest_list_tests" in sys.argv:
+    print("A.\\n  x\\n  y\\nB.\\n  z")
+else:
+    output, = [word.partition("xml:")[2] for word in sys.argv if word.startswith("--gtest_output=")]
+    how = "unstepped" if "LIGHTNING_WINDOW_UNSTEPPED" in os.environ else "stepped"
+    open(output, "w").write(f'<testsuites><testcase classname="{filter}" name="{how}"/></testsuites>')
+""")
+    program.chmod(0o755)
+    (tmp_path / "results").mkdir()
+    exclusions = [sanitize.Exclusion("unstepped", "p", "A.y", "takes too long"), sanitize.Exclusion("unstepped", "p", "C.*", "gone")]
+    suite = sanitize.Lane("windows", "gcc", tmp_path / "results", exclusions, "*").program("p")
+    assert sorted(case.name for case in suite.cases if case.outcome == "passed") == ["A.x.stepped", "A.y.unstepped", "B.*.stepped"]
+    assert [case.detail for case in suite.cases if case.outcome == "failed"] == ["C.* excludes nothing"]
+    assert sanitize.Lane("address", "gcc", tmp_path / "results", exclusions, "*").unstepped == []
 
 
 def test_the_closing_lines_repeat_what_failed(tmp_path, capsys):

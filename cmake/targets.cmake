@@ -26,6 +26,10 @@ function(lightning_flags target)
   if(LIGHTNING_WATCH_WINDOWS)
     target_compile_definitions(${target} PRIVATE LIGHTNING_WATCH_WINDOWS=1)
     target_link_options(${target} PUBLIC -Wl,-z,now) # the linker's own work at a first call is not a window's
+    # Each call and jump through a pointer by a thunk of store/watch/recorder.cc; those of a switch are none.
+    target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-mindirect-branch=thunk-extern>
+                                             $<$<COMPILE_LANGUAGE:CXX>:-mindirect-branch-register>
+                                             $<$<COMPILE_LANGUAGE:CXX>:-fno-jump-tables>)
   endif()
   if(LIGHTNING_SANITIZE)
     target_compile_options(${target} PRIVATE -fsanitize=${LIGHTNING_SANITIZE} -fno-omit-frame-pointer)

@@ -1,9 +1,10 @@
-// Steps each thread through its windows by the processor's trap flag and judges every instruction before it runs. What
-// may not be there is written to $LIGHTNING_WINDOW_REPORTS.PID, or without that variable to stderr, where it ends the
-// process. A step costs more than a system call, so of each place in the code that opens windows the first ones of a
-// process are watched, and after those one in so many; of each window the first instructions. With
-// $LIGHTNING_WINDOW_EVERY all are, to their ends. $LIGHTNING_WINDOW_COUNTS is a file of four words, shared by all
-// processes: windows, those watched, instructions in them, and windows whose ends were not.
+// Watches each window of each thread, in one of two ways. Of each place in the code that opens windows the first ones
+// of a process, and after those one in so many, are stepped through by the processor's trap flag, and every instruction
+// is judged before it runs; a step costs more than a system call, so of a window the first instructions. All others are
+// recorded (recorder.h), and so is what is left of a window that is stepped no further. With $LIGHTNING_WINDOW_EVERY
+// all are stepped to their ends, with $LIGHTNING_WINDOW_UNSTEPPED none is: processes that a debugger steps need that.
+// $LIGHTNING_WINDOW_COUNTS is a file of five words, shared by all processes: windows, those stepped, instructions in
+// them, those of them that were not to their ends, and those recorded.
 #include "store/segment/window_watch.h"
 
 #include <fcntl.h>
@@ -19,66 +20,53 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
 #include "store/gate/process_key.h"
 #include "store/watch/deeds.h"
+#include "store/watch/recorder.h"
+#include "store/watch/report.h"
 #include "store/watch/trap_flag.h"
 
 namespace lightning {
 namespace {
 
 struct Counts {
-  std::atomic<uint64_t> windows, watched, instructions, cut;
+  std::atomic<uint64_t> windows, stepped, instructions, cut, recorded, unseen;
 };
 
 uint64_t AddressOf(const char* function) { return reinterpret_cast<uint64_t>(dlsym(RTLD_DEFAULT, function)); }
 
+// Whether somebody traces this process from its beginning.
+bool HasTracer() {
+  char text[4096];
+  const int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  const ssize_t size = read(fd, text, sizeof text - 1);
+  close(fd);
+  text[std::max<ssize_t>(size, 0)] = '\0';
+  const char* const tracer = strstr(text, "TracerPid:");
+  return tracer != nullptr && strtol(tracer + strlen("TracerPid:"), nullptr, 10) != 0;
+}
+
 struct Watch {
   DeedJudge judge;
   const uint64_t copy = AddressOf("memcpy"), move = AddressOf("memmove"), fill = AddressOf("memset");
-  const char* reports = getenv("LIGHTNING_WINDOW_REPORTS");
   const bool keys = MachineHasKeys(), every = getenv("LIGHTNING_WINDOW_EVERY") != nullptr;
+  const bool unstepped = getenv("LIGHTNING_WINDOW_UNSTEPPED") != nullptr || HasTracer();
   Counts own = {};
   Counts* counts = &own;
-  std::atomic<int> reported = 0;
   std::array<std::atomic<uint32_t>, 4096> opened = {};  // by place; two that share a number share a count
 };
 Watch* watch = nullptr;
-thread_local uint32_t depth __attribute__((tls_model("initial-exec"))) = 0;
+thread_local uint32_t depth __attribute__((tls_model("initial-exec"))) = 0;  // windows that are open
+thread_local bool stepping __attribute__((tls_model("initial-exec"))) = false;
 thread_local uint32_t steps __attribute__((tls_model("initial-exec"))) = 0;
 
-constexpr uint32_t kFirstWindows = 50, kThenOneIn = 64;  // of a place
-constexpr uint32_t kMostSteps = 20'000;                  // of a window
-constexpr int kMostReports = 16;                         // of a process
+constexpr uint32_t kFirstWindows = 20, kThenOneIn = 256;  // of a place
+constexpr uint32_t kMostSteps = 5'000;                    // of a window
 constexpr greg_t kTrapFlag = 0x100;
-
-void Report(Deed deed, uint64_t at, const greg_t* registers) {
-  if (watch->reported.fetch_add(1) >= kMostReports) return;
-  char text[1024] = "ERROR: inside a window: ";
-  size_t size = strlen(text);
-  const int more = DescribeDeed(deed, at, text + size, sizeof text - size - 1);
-  size = std::min(size + static_cast<size_t>(std::max(more, 0)), sizeof text - 2);
-  Dl_info info = {};
-  const auto* caller = *reinterpret_cast<void* const*>(registers[REG_RSP]);  // at the entry of a function
-  if (deed == Deed::kAllocation && dladdr(caller, &info) != 0) {
-    const int from = snprintf(text + size, sizeof text - size - 1, ", called from %s+0x%lx", info.dli_fname,
-                              static_cast<unsigned long>(static_cast<const std::byte*>(caller) -
-                                                         static_cast<const std::byte*>(info.dli_fbase)));
-    size = std::min(size + static_cast<size_t>(std::max(from, 0)), sizeof text - 2);
-  }
-  text[size++] = '\n';
-  int fd = STDERR_FILENO;
-  if (watch->reports != nullptr) {
-    char path[512];
-    snprintf(path, sizeof path, "%s.%d", watch->reports, static_cast<int>(getpid()));
-    fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-  }
-  if (write(fd, text, size) < 0 || watch->reports == nullptr) abort();  // never without a word
-  close(fd);
-}
 
 // Does at once what the C library's functions for bytes would do in many steps, and repeated string instructions in one
 // for each byte. False where it is something else. In mode keys a handler has not the right to.
@@ -119,19 +107,23 @@ bool DoRepeated(greg_t* registers) {
   return true;
 }
 
-void OnTrap(int, siginfo_t*, void* context) {
-  if (depth == 0) return;  // the last one, on the way out
-  const int saved = errno;
+void OnTrap(int, siginfo_t* info, void* context) {
   greg_t* registers = static_cast<ucontext_t*>(context)->uc_mcontext.gregs;
+  if (OnThunkTrap(*info, registers) || !stepping) return;  // the last step, on the way out
+  const int saved = errno;
   do {
     watch->counts->instructions.fetch_add(1, std::memory_order_relaxed);
     const auto at = static_cast<uint64_t>(registers[REG_RIP]);
     const Deed deed = watch->judge.Judge(registers);
-    if (IsViolation(deed)) Report(deed, at, registers);
+    // At the entry of a function, and in a thunk, the stack pointer points to where it was called from.
+    const auto caller = *reinterpret_cast<const uint64_t*>(registers[REG_RSP]);
+    if (IsViolation(deed)) ReportDeed(deed, IsThunk(at) ? caller : at, reinterpret_cast<const void*>(caller));
   } while (DoFunction(registers) || DoRepeated(registers));
-  if (++steps == kMostSteps && !watch->every) {
+  if (++steps >= kMostSteps && !watch->every) {
     watch->counts->cut.fetch_add(1, std::memory_order_relaxed);
     registers[REG_EFL] &= ~kTrapFlag;
+    stepping = false;
+    RecordAfterwards(registers);
   }
   errno = saved;
 }
@@ -150,6 +142,7 @@ void Start() {
   action.sa_sigaction = OnTrap;
   action.sa_flags = SA_SIGINFO;
   sigaction(SIGTRAP, &action, nullptr);
+  StartRecorder();
 }
 
 }  // namespace
@@ -160,15 +153,29 @@ void WindowOpens() {
   watch->counts->windows.fetch_add(1, std::memory_order_relaxed);
   const auto place = reinterpret_cast<uint64_t>(__builtin_return_address(0));
   const uint32_t before = watch->opened[place % watch->opened.size()].fetch_add(1, std::memory_order_relaxed);
-  if (depth == 0 && before >= kFirstWindows && before % kThenOneIn != 0 && !watch->every) return;
-  watch->counts->watched.fetch_add(1, std::memory_order_relaxed);
-  steps = 0;
-  if (++depth == 1) SetTrapFlag();
+  const bool step = !watch->unstepped && (before < kFirstWindows || before % kThenOneIn == 0 || watch->every);
+  if (depth == 0) SetRecordedStack(__builtin_dwarf_cfa());
+  if (depth++ != 0) {  // inside another one, and watched as that is
+    Counts& counts = *watch->counts;
+    (stepping                   ? counts.stepped
+     : lightning_recording != 0 ? counts.recorded
+                                : counts.unseen)
+        .fetch_add(1, std::memory_order_relaxed);
+  } else if (step) {
+    watch->counts->stepped.fetch_add(1, std::memory_order_relaxed);
+    steps = 0;
+    stepping = true;
+    SetTrapFlag();
+  } else {
+    (BeginRecording() ? watch->counts->recorded : watch->counts->unseen).fetch_add(1, std::memory_order_relaxed);
+  }
 }
 
 void WindowCloses() {
-  if (depth == 0) return;
-  if (--depth == 0) ClearTrapFlag();
+  if (depth == 0 || --depth != 0) return;
+  if (stepping) ClearTrapFlag();
+  stepping = false;
+  EndRecording();
 }
 
 }  // namespace lightning

@@ -4,11 +4,16 @@
 #ifdef LIGHTNING_WATCH_WINDOWS
 
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cstdlib>
+#include <cstring>
 #include <string>
+#include <tuple>
 #include <utility>
 
 #include "store/gate/gate.h"
@@ -20,10 +25,13 @@
 namespace lightning {
 namespace {
 
-class WindowWatchTest : public testing::TestWithParam<Isolation> {
+enum class Way { kStepped, kRecorded };
+
+class WindowWatchTest : public testing::TestWithParam<std::tuple<Way, Isolation>> {
  protected:
+  static Way way() { return std::get<0>(GetParam()); }
   void SetUp() override {
-    if (GetParam() == Isolation::kKeys && !MachineHasKeys())
+    if (std::get<1>(GetParam()) == Isolation::kKeys && !MachineHasKeys())
       GTEST_SKIP() << "this machine has no memory protection keys";
     GTEST_FLAG_SET(death_test_style, "threadsafe");
   }
@@ -32,8 +40,13 @@ class WindowWatchTest : public testing::TestWithParam<Isolation> {
   template <typename Deed>
   [[noreturn]] static void InAWindow(bool inside, Deed deed) {
     unsetenv("LIGHTNING_WINDOW_REPORTS");  // so a report ends it too
+    if (way() == Way::kRecorded) {
+      setenv("LIGHTNING_WINDOW_UNSTEPPED", "1", 1);
+    } else {
+      unsetenv("LIGHTNING_WINDOW_UNSTEPPED");
+    }
     Options options = test::SmallOptions();
-    options.isolation = GetParam();
+    options.isolation = std::get<1>(GetParam());
     const Geometry geometry = *Geometry::Compute(options);
     const int fd = memfd_create("window-watch-test", MFD_CLOEXEC);
     LIGHTNING_ASSERT(ftruncate(fd, static_cast<off_t>(options.size)) == 0);
@@ -55,9 +68,29 @@ TEST_P(WindowWatchTest, ASystemCallIsReported) {
   EXPECT_EXIT(InAWindow(false, deed), testing::ExitedWithCode(0), "");
 }
 
+TEST_P(WindowWatchTest, ReadingTheClockIsReported) {
+  const auto deed = [] {
+    timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+  };
+  EXPECT_DEATH(InAWindow(true, deed), "inside a window: a system call");
+  EXPECT_EXIT(InAWindow(false, deed), testing::ExitedWithCode(0), "");
+}
+
 TEST_P(WindowWatchTest, AnAllocationIsReported) {
   const auto deed = [] { ::operator delete(::operator new(100)); };
   EXPECT_DEATH(InAWindow(true, deed), "inside a window: an allocation");
+  EXPECT_EXIT(InAWindow(false, deed), testing::ExitedWithCode(0), "");
+}
+
+TEST_P(WindowWatchTest, AThrowIsReported) {
+  const auto deed = [] {
+    try {
+      throw 1;
+    } catch (int) {
+    }
+  };
+  EXPECT_DEATH(InAWindow(true, deed), "inside a window: an allocation or a throw");
   EXPECT_EXIT(InAWindow(false, deed), testing::ExitedWithCode(0), "");
 }
 
@@ -68,16 +101,100 @@ TEST_P(WindowWatchTest, ACallThroughAPointerIsReported) {
   EXPECT_EXIT(InAWindow(false, deed), testing::ExitedWithCode(0), "");
 }
 
+__attribute__((noinline, optimize("O2"))) int CallAtItsEnd(int (*volatile* function)(int)) { return (*function)(1); }
+
+TEST_P(WindowWatchTest, ACallThroughAPointerAtTheEndOfAFunctionIsReported) {
+  static int (*volatile function)(int) = [](int number) { return number; };
+  const auto deed = [] { static_cast<void>(CallAtItsEnd(&function)); };
+  EXPECT_DEATH(InAWindow(true, deed), "inside a window: a call or jump through a pointer");
+  EXPECT_EXIT(InAWindow(false, deed), testing::ExitedWithCode(0), "");
+}
+
+// What no compiler of this build made is seen by stepping alone.
 TEST_P(WindowWatchTest, AJumpThroughAPointerOutOfItsFunctionIsReported) {
+  if (way() == Way::kRecorded) GTEST_SKIP() << "recording sees what this build's compiler made";
   const auto deed = [] { test::Do(test::Jump::kMemory); };
   EXPECT_DEATH(InAWindow(true, deed), "inside a window: a call or jump through a pointer");
   EXPECT_EXIT(InAWindow(false, deed), testing::ExitedWithCode(0), "");
   EXPECT_EXIT(InAWindow(true, [] { test::Do(test::Jump::kSwitch); }), testing::ExitedWithCode(0), "");
 }
 
+TEST_P(WindowWatchTest, TheEndOfALongWindowIsWatchedToo) {
+  const auto pass = [] {
+    for (int turn = 0; turn < 20'000; ++turn) asm volatile("");
+  };
+  EXPECT_DEATH(InAWindow(true,
+                         [&] {
+                           pass();
+                           static_cast<void>(getppid());
+                         }),
+               "inside a window: a system call in getppid");
+  EXPECT_DEATH(InAWindow(true,
+                         [&] {
+                           pass();
+                           ::operator delete(::operator new(100));
+                         }),
+               "inside a window: an allocation");
+  EXPECT_EXIT(InAWindow(true, pass), testing::ExitedWithCode(0), "");
+}
+
+// Wherever on the stack the handler's frame comes to lie, which keeps the registers.
+TEST_P(WindowWatchTest, ALongWindowKeepsItsRegisters) {
+  if (!__builtin_cpu_supports("avx")) GTEST_SKIP() << "this machine has no AVX";
+  for (uint64_t further = 0; further < 64; further += 8) {
+    const auto deed = [further] {
+      const uint64_t before[4] = {1, 2, 3, 4};
+      uint64_t after[4] = {};
+      asm volatile(
+          "subq %[further], %%rsp\n\tvmovdqu (%[before]), %%ymm7\n\tmovl $20000, %%ecx\n"
+          "1: decl %%ecx\n\tjnz 1b\n\tvmovdqu %%ymm7, (%[after])\n\taddq %[further], %%rsp" ::[before] "r"(before),
+          [after] "r"(after), [further] "r"(further)
+          : "ecx", "xmm7", "memory", "cc");
+      if (memcmp(before, after, sizeof after) != 0) _exit(1);
+    };
+    EXPECT_EXIT(InAWindow(true, deed), testing::ExitedWithCode(0), "") << further;
+  }
+}
+
+// What it does is not the window's, nor is its own return, a system call; and the window's rest is watched as if it had
+// not been there.
+TEST_P(WindowWatchTest, AHandlerThatInterruptsAWindowDoesNothingInItAndHidesNothing) {
+  static volatile sig_atomic_t came = 0;
+  static bool busy = false;
+  const auto run = [](bool handler_does, bool window_does) {
+    busy = handler_does;
+    struct sigaction action = {};
+    action.sa_handler = [](int) {
+      if (busy) {
+        ::operator delete(::operator new(100));
+        static_cast<void>(getppid());
+      }
+      came = 1;
+    };
+    sigaction(SIGALRM, &action, nullptr);
+    const itimerval soon = {.it_interval = {}, .it_value = {.tv_sec = 0, .tv_usec = 20'000}};
+    setitimer(ITIMER_REAL, &soon, nullptr);
+    InAWindow(true, [window_does] {
+      while (came == 0) {
+      }
+      if (window_does) static_cast<void>(getppid());
+    });
+  };
+  for (const bool handler_does : {false, true}) {
+    EXPECT_DEATH(run(handler_does, true), "inside a window: a system call in getppid");
+    EXPECT_EXIT(run(handler_does, false), testing::ExitedWithCode(0), "");
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Modes, WindowWatchTest,
-                         testing::Values(Isolation::kKeys, Isolation::kMprotect, Isolation::kHidden, Isolation::kNone),
-                         [](const auto& its) { return std::string(IsolationName(its.param)); });
+                         testing::Combine(testing::Values(Way::kStepped, Way::kRecorded),
+                                          testing::Values(Isolation::kKeys, Isolation::kMprotect, Isolation::kHidden,
+                                                          Isolation::kNone)),
+                         [](const auto& its) {
+                           const bool stepped = std::get<0>(its.param) == Way::kStepped;
+                           return std::string(stepped ? "Stepped" : "Recorded") +
+                                  std::string(IsolationName(std::get<1>(its.param)));
+                         });
 
 }  // namespace
 }  // namespace lightning
