@@ -2,6 +2,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdio>
 
 #include "store/client/cleanup.h"
@@ -75,9 +77,12 @@ bool ClientCore::TryClaim(SlotIndex index, Status* status) {
   window.Store(slot.namespaces, self.namespaces);
   window.Store(slot.boot, self.boot);
   window.Store(slot.attach_time, now);
-  // Pins and recency are hints of whoever had the slot before.
+  // Pins and recency are hints of whoever had the slot before. Nobody looks at the recency of ids that there are not.
   const Geometry& g = env_.segment.geometry();
-  window.Clear(g.ClientPageOffset(index), g.client_page_stride);
+  const uint64_t page = g.ClientPageOffset(index), ids = std::min<uint64_t>(g.objects, kRecencySlots);
+  constexpr uint64_t kRecency = offsetof(ClientPage, recency), kPins = offsetof(ClientPage, pins);
+  window.Clear(page, kRecency + ids * sizeof(Recency));
+  window.Clear(page + kPins, g.client_page_stride - kPins);
   LIGHTNING_ASSERT(window.CompareExchange(slot.state, SlotState{SlotLife::kAttaching, generation}.Encode(),
                                           SlotState{SlotLife::kActive, generation}.Encode()));
   env_.self = index;

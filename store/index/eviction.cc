@@ -1,6 +1,7 @@
 #include "store/index/eviction.h"
 
 #include <algorithm>
+#include <span>
 
 #include "store/index/object.h"
 #include "store/log/words.h"
@@ -13,7 +14,8 @@ std::vector<uint64_t> LastUses(const Segment& segment, uint64_t used, uint64_t h
   std::vector<uint64_t> uses(look);
   for (SlotIndex slot = 0; slot < segment.slots_used(); ++slot) {
     if (SlotState::Decode(segment.slot(slot).state.Load()).life == SlotLife::kFree) continue;
-    for (const Recency& recency : segment.client_page(slot).recency) {
+    const auto& noted = segment.client_page(slot).recency;
+    for (const Recency& recency : std::span(noted, std::min<uint64_t>(used, kRecencySlots))) {
       const uint32_t id = recency.object.load(std::memory_order_relaxed);
       if (id == 0 || id > used) continue;
       const uint64_t place = (id - 1 + used - hand) % used;
