@@ -80,6 +80,21 @@ TEST_P(DeleteTest, EvictionTakesTheLeastRecentlyUsedFirst) {
   EXPECT_EQ(StatsOf(client).evictions, 5u);
 }
 
+TEST_P(DeleteTest, WhoComesToASlotHasReadNothingYet) {
+  Client client = Connect();
+  for (const char* key : {"a", "b", "c"}) ASSERT_TRUE(client.Put(key, Bytes(1000, 1)).ok());
+  {
+    Client before = Connect();
+    for (const char* key : {"c", "b", "a"}) ASSERT_TRUE(before.Get(key).ok());
+  }
+  const Client after = Connect();
+  for (const char* key : {"a", "b", "c"}) {
+    ASSERT_TRUE(*client.Contains(key));
+    ASSERT_TRUE(client.Evict(1).ok());
+    EXPECT_FALSE(*client.Contains(key)) << "the order in which they were made";
+  }
+}
+
 TEST_P(DeleteTest, EvictionFreesAtLeastWhatWasAskedFor) {
   Client client = Connect();
   for (uint32_t i = 0; i < 20; ++i) ASSERT_TRUE(client.Put(test::Numbered("key", i), Bytes(640, i)).ok());

@@ -58,6 +58,13 @@ TEST_F(EvictionTest, AReadByAnyClientMakesItYounger) {
   EXPECT_EQ(Order(), (std::vector<uint32_t>{2, 4, 5, 6, 3, 1}));
 }
 
+TEST_F(EvictionTest, AReadOfAnyObjectMakesItTheYoungest) {
+  for (uint32_t id = 1; id <= kObjects; ++id) {
+    NoteUse(page(0), ObjectId{id}, 500 + id);
+    EXPECT_EQ(Order().back(), id);
+  }
+}
+
 TEST_F(EvictionTest, AReadCountsForItsObjectWhereverTheHandBegins) {
   NoteUse(page(0), ObjectId{1}, 500);
   NoteUse(page(1), ObjectId{5}, 400);
