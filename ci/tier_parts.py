@@ -8,6 +8,7 @@ import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 
 import summarize
+from sanitize import PRESETS
 from tier_checks import CANNOT_RUN, Check, absent, again_of, of_status, read_json
 from tier_fuzz import distributed, fuzz, fuzz_coverage, fuzz_mutants
 from tier_isolation import fire, isolation, stray
@@ -83,28 +84,34 @@ def kills(work):
     return checks
 
 
-MUTANTS_ALL = 1400  # from so many seconds on all are tried, however long that takes
+MUTANTS_ALL, SANITIZERS_ALL = 1400, 3600  # from so many seconds on all are tried, however long that takes
+
+
+def in_turn(work, names, try_one, all_from):
+    """Checks of try_one(work, name), a list, for each name in the order that the seed says.
+
+    Below all_from seconds of as many as there is time for, and at least of one; the others are skipped by name.
+    """
+    names = random.Random(work.seed).sample(names, len(names))
+    began = work.clock()
+    for number, name in enumerate(names):
+        if number and work.seconds < all_from and work.clock() - began >= work.seconds:
+            reason = f"no time: {number} of {len(names)} were tried; all are from {all_from} seconds on"
+            work.checks += [Check(rest, "skipped", reason) for rest in names[number:]]
+            break
+        work.checks += try_one(work, name)
+    return work.checks
 
 
 def mutants(work):
-    """Planted bugs, each of which must be caught.
-
-    Below MUTANTS_ALL seconds as many as there is time for, in the order that the seed says, and at least one.
-    """
+    """Planted bugs, each of which must be caught."""
     missing = absent(work, "ci/mutants")
     if missing:
         return missing
     names = sorted(path.stem for path in (work.root / "faults/mutants").glob("*.patch"))
     if not names:
         return [Check("mutants", "failed", "faults/mutants has no patch", "ls faults/mutants")]
-    random.Random(work.seed).shuffle(names)
-    began, checks = work.clock(), work.checks
-    for number, name in enumerate(names):
-        if number and work.seconds < MUTANTS_ALL and work.clock() - began >= work.seconds:
-            reason = f"no time: {number} of {len(names)} were tried; all are from {MUTANTS_ALL} seconds on"
-            checks += [Check(rest, "skipped", reason) for rest in names[number:]]
-            break
-        checks.append(mutant(work, name))
+    checks = in_turn(work, names, mutant, MUTANTS_ALL)
     caught = sum(check.outcome == "passed" for check in checks)
     work.did.append(f"{caught} caught of {len(names)}")
     return checks
@@ -117,33 +124,39 @@ def mutant(work, name):
     result = work.run(f"mutant-{name}", [*command, "--json", str(report)], 1800)
     read = read_json(report)
     if not read:
-        return of_status(result, name, again)
+        return [of_status(result, name, again)]
     its = read[0]
     if its["caught"]:
-        return Check(name, "passed", f"by {its['by']}")
+        return [Check(name, "passed", f"by {its['by']}")]
     if result.status == CANNOT_RUN:
-        return Check(name, "skipped", its.get("error") or result.last_line())
-    return Check(name, "failed", its.get("error") or "not caught", again)
+        return [Check(name, "skipped", its.get("error") or result.last_line())]
+    return [Check(name, "failed", its.get("error") or "not caught", again)]
 
 
 def sanitizers(work):
-    """The test suite under the sanitizers, by each compiler."""
+    """The test suite under the sanitizers, by each compiler, and watched for what it does inside windows."""
     missing = absent(work, "ci/sanitize")
     if missing:
         return missing
-    report = work.results / "sanitize.json"
-    # Two builds of everything, where nothing is cached.
-    result = work.run("sanitize", ["ci/sanitize", "all", "--json", str(report)], 3 * work.seconds + 10800)
+    return in_turn(work, [f"{sanitizer} by {compiler}" for sanitizer, compiler in PRESETS], sanitizer_lane, SANITIZERS_ALL)
+
+
+def sanitizer_lane(work, name):
+    sanitizer, _, compiler = name.split()
+    report = work.results / f"sanitize-{sanitizer}-{compiler}.json"
+    command = ["ci/sanitize", sanitizer, "--compiler", compiler]
+    again = " ".join(command)
+    result = work.run(report.stem, [*command, "--json", str(report)], 10800)  # with a build of everything
     read = read_json(report)
     if read is None or result.status not in (0, 1):
-        return [of_status(result, "sanitizers", "ci/sanitize all")]
-    checks = [Check(f"{its['suite']}: {its['test']}", "failed", its["message"], its.get("again", "ci/sanitize all"))
+        return [of_status(result, name, again)]
+    checks = [Check(f"{its['suite']}: {its['test']}", "failed", its["message"], its.get("again", again))
               for its in read["failures"]]
     checks += [Check(f"{its['suite']}: {its['test']}", "skipped", its["reason"]) for its in read["skips"]]
-    checks += [Check(f"test {number + 1}", "passed") for number in range(read["passed"])]
+    checks += [Check(f"{name}: test {number + 1}", "passed") for number in range(read["passed"])]
     if not read["passed"] and not read["failures"]:
-        checks.append(Check("sanitizers", "failed", "no test ran", "ci/sanitize all"))
-    work.did.append(f"{read['passed']:,} tests")
+        checks.append(Check(name, "failed", "no test ran", again))
+    work.did.append(f"{name}: {read['passed']:,} tests")
     return checks
 
 

@@ -1,5 +1,6 @@
 """ci/nightly and ci/soak in a tree whose parts are small scripts: sharing, counting, and what a failure leaves."""
 
+import itertools
 import json
 import os
 import pathlib
@@ -14,8 +15,9 @@ import pytest
 
 import tier
 import tier_fuzz
-from tier_checks import has_keys
-from tier_parts import PARTS, SLOW_TESTS, Part
+from sanitize import PRESETS
+from tier_checks import Result, Work, has_keys
+from tier_parts import PARTS, SLOW_TESTS, Part, sanitizers
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -52,7 +54,7 @@ def script(path, answer, status=0, says=""):
 @pytest.fixture(name="tree")
 def fake_tree(tmp_path):
     for name in ("nightly", "soak", "common.sh", "tier.py", "tier_checks.py", "tier_fuzz.py", "tier_isolation.py",
-                 "tier_parts.py", "summarize.py", "kept.py"):
+                 "tier_parts.py", "sanitize.py", "summarize.py", "kept.py"):
         (tmp_path / "ci").mkdir(exist_ok=True)
         shutil.copy(CI / name, tmp_path / "ci" / name)
     for name in ("setup", "build"):
@@ -83,16 +85,16 @@ def test_every_part_runs_and_is_counted(tree):
     lines = run(tree, "--seconds", "3600", "--seed", "5", "--json", "n.json")
     # 6 engines, kills, stray stores in 3 modes, 2 targets, their coverage, 2 bugs for them, 3 lines of a service's build of which
     # one is skipped, 2 rows of which one is skipped, 4 modes under fire, 2 mutants,
-    # a slow test, 3 tests
+    # a slow test, 3 tests in each of 5 lanes
     keys = has_keys()
-    assert lines[-1] == f"{27 + keys} passed, 0 failed, {3 - keys} skipped"
+    assert lines[-1] == f"{39 + keys} passed, 0 failed, {3 - keys} skipped"
     assert any("no such instruction: none.mov/b" in line for line in lines), "the skip is named"
     read = json.loads((tree / "n.json").read_text())
-    assert (read["passed"], read["failed"], read["skipped"], read["seed"]) == (27 + keys, 0, 3 - keys, 5)
+    assert (read["passed"], read["failed"], read["skipped"], read["seed"]) == (39 + keys, 0, 3 - keys, 5)
     assert [part["name"] for part in read["parts"]] == [part.name for part in PARTS]
     assert json.loads((tree / "build/nightly/tier.json").read_text()) == read, "recorded without --json too"
     assert not (tree / "lightning-failures").exists()
-    assert (tree / "build/nightly/junit.xml").read_text().count("<testcase") == 30
+    assert (tree / "build/nightly/junit.xml").read_text().count("<testcase") == 42
 
 
 def test_a_seed_is_new_each_time_and_repeats_what_it_did(tree):
@@ -243,6 +245,22 @@ def test_below_their_time_mutants_are_skipped_by_name_but_not_all(tree):
     lines = run(tree, "--seconds", "0.001", "--only", "mutants", "--seed", "5")
     assert lines[-1] == "1 passed, 0 failed, 1 skipped"
     assert any("1 of 2 were tried" in line and line.endswith(("one", "two")) for line in lines)
+
+
+def test_below_their_time_sanitizers_are_skipped_by_name_but_not_all(tree):
+    def lanes(seconds, each):
+        """What of the part, where each lane takes so long."""
+        def ran(name, command, _):
+            pathlib.Path(command[-1]).write_text(json.dumps(SANITIZED))
+            return Result(0, tree / name)
+        moments = itertools.count(0, each)
+        work = Work(tree, seconds, 5, tree, tree, ran, lambda: next(moments))
+        checks = sanitizers(work)
+        assert len(work.did) * SANITIZED["passed"] == sum(check.outcome == "passed" for check in checks)
+        skipped = {check.name for check in checks if check.outcome == "skipped"}
+        assert len(work.did) + len(skipped) == len(PRESETS) == len(skipped | {did.split(":")[0] for did in work.did})
+        return len(work.did)
+    assert (lanes(320, 200), lanes(320, 10_000), lanes(3600, 10_000)) == (2, 1, len(PRESETS))
 
 
 def test_a_row_of_isolation_is_a_failure_with_its_own_command(tree):

@@ -115,9 +115,12 @@ void OnTrap(int, siginfo_t* info, void* context) {
     watch->counts->instructions.fetch_add(1, std::memory_order_relaxed);
     const auto at = static_cast<uint64_t>(registers[REG_RIP]);
     const Deed deed = watch->judge.Judge(registers);
-    // At the entry of a function, and in a thunk, the stack pointer points to where it was called from.
-    const auto caller = *reinterpret_cast<const uint64_t*>(registers[REG_RSP]);
-    if (IsViolation(deed)) ReportDeed(deed, IsThunk(at) ? caller : at, reinterpret_cast<const void*>(caller));
+    if (IsViolation(deed)) {
+      // In a thunk, and at the entry of a function, the stack pointer points to where it was called from.
+      const auto caller = *reinterpret_cast<const uint64_t*>(registers[REG_RSP]);
+      ReportDeed(deed, IsThunk(at) ? caller : at,
+                 deed == Deed::kAllocation ? reinterpret_cast<const void*>(caller) : nullptr);
+    }
   } while (DoFunction(registers) || DoRepeated(registers));
   if (++steps >= kMostSteps && !watch->every) {
     watch->counts->cut.fetch_add(1, std::memory_order_relaxed);

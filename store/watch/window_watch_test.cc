@@ -3,6 +3,7 @@
 
 #ifdef LIGHTNING_WATCH_WINDOWS
 
+#include <dlfcn.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -10,8 +11,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <ostream>
+#include <sstream>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -62,10 +66,56 @@ class WindowWatchTest : public testing::TestWithParam<std::tuple<Way, Isolation>
   }
 };
 
+// Each no tail call, and no part of another function.
+__attribute__((noinline)) void AskTheKernel() {
+  static_cast<void>(getppid());
+  asm volatile("");
+}
+__attribute__((noinline)) void Allocate() {
+  ::operator delete(::operator new(100));
+  asm volatile("");
+}
+__attribute__((noinline)) void CallThroughAPointer() {
+  static void (*volatile function)() = [] {};
+  function();
+  asm volatile("");
+}
+
+// That a process reported this deed, and among the calls that led to it one in this function.
+class ReportOf : public testing::MatcherInterface<const std::string&> {
+ public:
+  ReportOf(const char* deed, void (*function)()) : deed_("inside a window: " + std::string(deed)) {
+    Dl_info own = {};
+    LIGHTNING_ASSERT(dladdr(reinterpret_cast<const void*>(function), &own) != 0);
+    begin_ = reinterpret_cast<uint64_t>(function) - reinterpret_cast<uint64_t>(own.dli_fbase);
+  }
+  bool MatchAndExplain(const std::string& output, testing::MatchResultListener*) const override {
+    std::istringstream calls(output.substr(std::min(output.find(deed_), output.size())));
+    bool within = false;
+    std::string word;
+    while (std::getline(calls, word, ' ') && word != "addr2line") {
+    }
+    while (std::getline(calls, word, ' ')) {
+      const uint64_t at = word.rfind("0x", 0) == 0 ? std::stoull(word, nullptr, 16) : 0;
+      within = within || (at >= begin_ && at < begin_ + kLongest);
+    }
+    return within;
+  }
+  void DescribeTo(std::ostream* to) const override {
+    *to << deed_ << ", called from 0x" << std::hex << begin_ << " on" << std::dec;
+  }
+
+ private:
+  static constexpr uint64_t kLongest = 96;  // bytes, of the functions above
+  std::string deed_;
+  uint64_t begin_;
+};
+
+auto Report(const char* deed, void (*function)()) { return testing::MakeMatcher(new ReportOf(deed, function)); }
+
 TEST_P(WindowWatchTest, ASystemCallIsReported) {
-  const auto deed = [] { static_cast<void>(getppid()); };
-  EXPECT_DEATH(InAWindow(true, deed), "inside a window: a system call in getppid");
-  EXPECT_EXIT(InAWindow(false, deed), testing::ExitedWithCode(0), "");
+  EXPECT_DEATH(InAWindow(true, [] { AskTheKernel(); }), Report("a system call in getppid", AskTheKernel));
+  EXPECT_EXIT(InAWindow(false, [] { AskTheKernel(); }), testing::ExitedWithCode(0), "");
 }
 
 TEST_P(WindowWatchTest, ReadingTheClockIsReported) {
@@ -78,9 +128,8 @@ TEST_P(WindowWatchTest, ReadingTheClockIsReported) {
 }
 
 TEST_P(WindowWatchTest, AnAllocationIsReported) {
-  const auto deed = [] { ::operator delete(::operator new(100)); };
-  EXPECT_DEATH(InAWindow(true, deed), "inside a window: an allocation");
-  EXPECT_EXIT(InAWindow(false, deed), testing::ExitedWithCode(0), "");
+  EXPECT_DEATH(InAWindow(true, [] { Allocate(); }), Report("an allocation", Allocate));
+  EXPECT_EXIT(InAWindow(false, [] { Allocate(); }), testing::ExitedWithCode(0), "");
 }
 
 TEST_P(WindowWatchTest, AThrowIsReported) {
@@ -95,10 +144,9 @@ TEST_P(WindowWatchTest, AThrowIsReported) {
 }
 
 TEST_P(WindowWatchTest, ACallThroughAPointerIsReported) {
-  static void (*volatile function)() = [] {};
-  const auto deed = [] { function(); };
-  EXPECT_DEATH(InAWindow(true, deed), "inside a window: a call or jump through a pointer");
-  EXPECT_EXIT(InAWindow(false, deed), testing::ExitedWithCode(0), "");
+  EXPECT_DEATH(InAWindow(true, [] { CallThroughAPointer(); }),
+               Report("a call or jump through a pointer", CallThroughAPointer));
+  EXPECT_EXIT(InAWindow(false, [] { CallThroughAPointer(); }), testing::ExitedWithCode(0), "");
 }
 
 __attribute__((noinline, optimize("O2"))) int CallAtItsEnd(int (*volatile* function)(int)) { return (*function)(1); }
