@@ -203,16 +203,14 @@ class Lane:
         return self.run(name, [*program, f"--gtest_filter={chosen}", f"--gtest_output=xml:{self.results}/{name}.xml"], LIMIT,
                         {} if stepped else AS_UNSTEPPED)
 
-    def fixtures(self, suite, program, all_names, runs):
-        """Runs these, [(names, whether their windows are stepped)], and adds what they left to `suite`."""
-        chosen = [(list(tests), stepped) for names, stepped in runs for _, tests in itertools.groupby(names, fixture_of)]
-        sizes = collections.Counter(map(fixture_of, all_names))
+    def fixtures(self, suite, program, tests, sizes, stepped):
+        """Runs these tests, and adds what they left to `suite`. `sizes`: how many tests each fixture has."""
+        chosen = [list(its) for _, its in itertools.groupby(tests, fixture_of)]
         failed = []
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             # Named as a whole where nothing of it is left out, so that the command that repeats it can be read.
-            started = [pool.submit(self.fixture, suite.name, program, tests,
-                                   self.filter == "*" and len(tests) == sizes[fixture_of(tests[0])], stepped)
-                       for tests, stepped in chosen]
+            started = [pool.submit(self.fixture, suite.name, program, its,
+                                   self.filter == "*" and len(its) == sizes[fixture_of(its[0])], stepped) for its in chosen]
             for done, run in enumerate(as_completed(started), 1):
                 read = run.result()
                 suite.cases += read.cases
@@ -222,28 +220,31 @@ class Lane:
         suite.command = together(failed) or suite.command
 
     def program(self, name):
+        """Its suites: of the tests whose windows are stepped where any are, and of those whose are not."""
         suite = summarize.Suite(f"{self.sanitizer}-{self.compiler}.{name}")
         program = [str(self.bin / name), *OPTIONS_OF.get(name, [])]
         if not (self.bin / name).is_file():
             suite.fail("(outside any test)", f"{program[0]} is not there: it was not built")
-            return suite
+            return [suite]
         listed = subprocess.run([*fixed_addresses(), *program, "--gtest_list_tests", f"--gtest_filter={self.filter}"],
                                 cwd=ROOT, env=self.environment(f"{name}.list"), capture_output=True, text=True, check=False)
         all_names = parse_list(listed.stdout)
+        sizes = collections.Counter(map(fixture_of, all_names))
         names, excluded, unused = split(all_names, [e for e in self.exclusions if e.program == name])
         stepped, unstepped, unused_too = split(names, [e for e in self.unstepped if e.program == name])
         if listed.returncode:
             suite.fail("(outside any test)", f"--gtest_list_tests: {summarize.meaning(listed.returncode)}")
-        suite.command = shlex.join([*program, "--gtest_filter=*"])
-        self.fixtures(suite, program, all_names, [(stepped, True), ([test for test, _ in unstepped], False)])
-        for case in suite.cases:
-            if case.outcome == "skipped" and summarize.FOR_KEYS.search(case.detail):
-                self.skipped_for_keys.setdefault((name, case.name in stepped), []).append(case.name)
+        suites = [suite, summarize.Suite(f"{suite.name}.{UNSTEPPED}")]
+        for its, tests, way in zip(suites, (stepped, [test for test, _ in unstepped]), (True, False)):
+            its.command = shlex.join([*program, "--gtest_filter=*"])
+            self.fixtures(its, program, tests, sizes, way)
+            self.skipped_for_keys[name, way] = [case.name for case in its.cases if case.outcome == "skipped"
+                                                and summarize.FOR_KEYS.search(case.detail)]
         suite.cases += [summarize.Case(test, "skipped", reason) for test, reason in excluded]
         if self.filter == "*":
             for exclusion in unused + unused_too:
                 suite.fail("(ci/sanitize-exceptions.txt)", f"{exclusion.pattern} excludes nothing")
-        return suite
+        return [its for its in suites if its.cases]
 
     def python(self):
         files = sorted(str(path.relative_to(ROOT)) for folder in PYTHON_TESTS
@@ -262,10 +263,12 @@ class Lane:
     def keys(self, natives):
         """What was skipped for want of keys, in the emulated machine: a suite a program. A sanitizer would look no further
         there than in the other modes, but in this mode other code opens and closes the windows."""
-        if self.sanitizer != "windows" or not self.skipped_for_keys:
+        if self.sanitizer != "windows":
             return []
         suites = []
         for (program, stepped), tests in self.skipped_for_keys.items():
+            if not tests:
+                continue
             suite = f"{summarize.LANE}.{program}" + ("" if stepped else f".{UNSTEPPED}")
             print(f"== {suite}", file=sys.stderr, flush=True)
             folder = self.results / suite  # the lane empties it
@@ -281,7 +284,7 @@ class Lane:
                     summarize.Case("the whole lane", "skipped", unable.read_text().strip())])]
             suites.append(self.read(suite, folder, f"{summarize.LANE}.{program}"))
             for native in natives:
-                if native.name == f"{self.sanitizer}-{self.compiler}.{program}":
+                if native.name == f"{self.sanitizer}-{self.compiler}.{program}" + ("" if stepped else f".{UNSTEPPED}"):
                     native.count_in(suites[-1])
         return suites
 
@@ -360,7 +363,7 @@ def main(argv):
         if unbuilt:
             suites.append(unbuilt)
             continue
-        suites += [suite for suite in map(lane.program, PROGRAMS) if suite.cases]
+        suites += [suite for name in PROGRAMS for suite in lane.program(name)]
         suites += lane.keys(suites)
         if options.filter == "*":
             suites.append(lane.python())

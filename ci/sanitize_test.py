@@ -1,11 +1,15 @@
 """ci/sanitize: what is left out is named with its reason, and no report gets lost."""
 
+import itertools
 import json
+import pathlib
 
 import pytest
 
 import sanitize
 import summarize
+import tier_checks
+import tier_parts
 
 
 def test_an_exclusion_needs_its_reason():
@@ -49,7 +53,8 @@ def fake_lane(tmp_path, exit_status=0):
 def test_a_program_that_is_not_there_is_a_failure(tmp_path, monkeypatch):
     monkeypatch.setattr(sanitize, "ROOT", tmp_path)
     lane = sanitize.Lane("address", "gcc", tmp_path, [], "*")
-    assert lane.program("store_tests").count("failed") == 1
+    suite, = lane.program("store_tests")
+    assert suite.count("failed") == 1
 
 
 def test_a_report_of_any_process_is_a_failure_though_every_test_passed(tmp_path):
@@ -82,10 +87,10 @@ echo '<testsuites><testcase classname="A" name="x"/><testcase classname="A" name
 """
 
 
-def lane_of_a_program(tmp_path, monkeypatch, exclusions):
+def lane_of_a_program(tmp_path, monkeypatch, exclusions, sanitizer="address"):
     monkeypatch.setattr(sanitize, "ROOT", tmp_path)
     monkeypatch.setattr(sanitize, "LIMIT", 0.5)
-    lane = sanitize.Lane("address", "gcc", tmp_path, [sanitize.Exclusion("address", "p", its, "why") for its in exclusions],
+    lane = sanitize.Lane(sanitizer, "gcc", tmp_path, [sanitize.Exclusion(sanitizer, "p", its, "why") for its in exclusions],
                          "*")
     lane.bin.mkdir(parents=True, exist_ok=True)
     (lane.bin / "p").write_text(PROGRAM)
@@ -94,7 +99,7 @@ def lane_of_a_program(tmp_path, monkeypatch, exclusions):
 
 
 def test_a_test_that_hangs_is_named_and_takes_no_other_fixture_with_it(tmp_path, monkeypatch):
-    suite = lane_of_a_program(tmp_path, monkeypatch, []).program("p")
+    suite, = lane_of_a_program(tmp_path, monkeypatch, []).program("p")
     assert [(case.name, case.outcome) for case in sorted(suite.cases, key=lambda its: its.name)] == [
         ("A.x", "passed"), ("A.y", "passed"), ("B.hangs", "failed")]
     assert summarize.again(suite).endswith("'--gtest_filter=B.hangs'")
@@ -108,7 +113,8 @@ def test_all_fixtures_that_failed_are_in_the_command_that_repeats_them(tmp_path,
 
     fixture = sanitize.Lane.fixture
     monkeypatch.setattr(sanitize.Lane, "fixture", failing)
-    words = summarize.again(lane_of_a_program(tmp_path, monkeypatch, []).program("p")).split()
+    suite, = lane_of_a_program(tmp_path, monkeypatch, []).program("p")
+    words = summarize.again(suite).split()
     assert sorted(words[-1].partition("=")[2].strip("'").split(":")) == ["A.*", "B.*"] and words.count(words[-2]) == 1
 
 
@@ -120,7 +126,7 @@ def test_a_fixture_of_which_nothing_is_left_out_is_named_as_a_whole(tmp_path, mo
 
 
 def test_an_exclusion_that_excludes_nothing_is_a_failure(tmp_path, monkeypatch):
-    suite = lane_of_a_program(tmp_path, monkeypatch, ["B.*", "Z.*"]).program("p")
+    suite, = lane_of_a_program(tmp_path, monkeypatch, ["B.*", "Z.*"]).program("p")
     assert [case.detail for case in suite.cases if case.outcome == "failed"] == ["Z.* excludes nothing"]
     assert suite.count("passed") == 2 and suite.count("skipped") == 1
 
@@ -186,10 +192,20 @@ else:
     program.chmod(0o755)
     (tmp_path / "results").mkdir()
     exclusions = [sanitize.Exclusion("unstepped", "p", "A.y", "takes too long"), sanitize.Exclusion("unstepped", "p", "C.*", "gone")]
-    suite = sanitize.Lane("windows", "gcc", tmp_path / "results", exclusions, "*").program("p")
-    assert sorted(case.name for case in suite.cases if case.outcome == "passed") == ["A.x.stepped", "A.y.unstepped", "B.*.stepped"]
-    assert [case.detail for case in suite.cases if case.outcome == "failed"] == ["C.* excludes nothing"]
+    stepped, unstepped = sanitize.Lane("windows", "gcc", tmp_path / "results", exclusions, "*").program("p")
+    assert sorted(case.name for case in stepped.cases if case.outcome == "passed") == ["A.x.stepped", "B.*.stepped"]
+    assert [case.name for case in unstepped.cases] == ["A.y.unstepped"]
+    assert [case.detail for case in stepped.cases if case.outcome == "failed"] == ["C.* excludes nothing"]
     assert sanitize.Lane("address", "gcc", tmp_path / "results", exclusions, "*").unstepped == []
+
+
+def test_what_failed_is_repeated_in_the_way_it_ran(tmp_path, monkeypatch):
+    lane = lane_of_a_program(tmp_path, monkeypatch, [], "windows")
+    lane.unstepped = [sanitize.Exclusion("unstepped", "p", "A.*", "why")]
+    (lane.bin / "p").write_text(PROGRAM.replace('<testcase classname="A" name="y"/>', '<testcase classname="A" name="y"><failure/></testcase>'))
+    stepped, unstepped = lane.program("p")
+    assert "LIGHTNING_WINDOW_UNSTEPPED=1" in summarize.again(unstepped) and summarize.again(unstepped).endswith("=A.y'")
+    assert "LIGHTNING_WINDOW_UNSTEPPED" not in summarize.again(stepped) and summarize.again(stepped).endswith("=B.hangs'")
 
 
 def test_the_closing_lines_repeat_what_failed(tmp_path, capsys):
@@ -234,6 +250,25 @@ def test_a_run_of_nothing_fails(tmp_path, capsys):
     suite.cases = [summarize.Case("A.x", "skipped", "why")]
     assert summarize.finish([suite], tmp_path) == 1
     assert capsys.readouterr().out.splitlines()[-1] == "0 passed, 0 failed, 1 skipped"
+
+
+def test_a_night_runs_as_many_lanes_as_it_has_time_for_at_least_one_and_names_the_others(tmp_path):
+    (tmp_path / "ci").mkdir()
+    (tmp_path / "ci/sanitize").touch()
+
+    def lanes(seconds, each):
+        """How many ran, where each takes so long."""
+        def ran(name, command, _):
+            pathlib.Path(command[-1]).write_text('{"passed": 3, "failed": 0, "skipped": 0, "failures": [], "skips": []}')
+            return tier_checks.Result(0, tmp_path / name)
+        moments = itertools.count(0, each)
+        work = tier_checks.Work(tmp_path, seconds, 5, tmp_path, tmp_path, ran, lambda: next(moments))
+        checks = tier_parts.sanitizers(work)
+        assert sum(check.outcome == "passed" for check in checks) == 3 * len(work.did)
+        skipped = {check.name for check in checks if check.outcome == "skipped"}
+        assert len(work.did) + len(skipped) == len(sanitize.PRESETS) == len(skipped | {did.split(":")[0] for did in work.did})
+        return len(work.did)
+    assert (lanes(320, 200), lanes(320, 10_000), lanes(3600, 10_000)) == (2, 1, len(sanitize.PRESETS))
 
 
 def test_every_combination_has_a_preset():

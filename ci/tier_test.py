@@ -1,6 +1,5 @@
 """ci/nightly and ci/soak in a tree whose parts are small scripts: sharing, counting, and what a failure leaves."""
 
-import itertools
 import json
 import os
 import pathlib
@@ -15,9 +14,8 @@ import pytest
 
 import tier
 import tier_fuzz
-from sanitize import PRESETS
-from tier_checks import Result, Work, has_keys
-from tier_parts import PARTS, SLOW_TESTS, Part, sanitizers
+from tier_checks import has_keys
+from tier_parts import PARTS, SLOW_TESTS, Part
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -245,22 +243,6 @@ def test_below_their_time_mutants_are_skipped_by_name_but_not_all(tree):
     lines = run(tree, "--seconds", "0.001", "--only", "mutants", "--seed", "5")
     assert lines[-1] == "1 passed, 0 failed, 1 skipped"
     assert any("1 of 2 were tried" in line and line.endswith(("one", "two")) for line in lines)
-
-
-def test_below_their_time_sanitizers_are_skipped_by_name_but_not_all(tree):
-    def lanes(seconds, each):
-        """What of the part, where each lane takes so long."""
-        def ran(name, command, _):
-            pathlib.Path(command[-1]).write_text(json.dumps(SANITIZED))
-            return Result(0, tree / name)
-        moments = itertools.count(0, each)
-        work = Work(tree, seconds, 5, tree, tree, ran, lambda: next(moments))
-        checks = sanitizers(work)
-        assert len(work.did) * SANITIZED["passed"] == sum(check.outcome == "passed" for check in checks)
-        skipped = {check.name for check in checks if check.outcome == "skipped"}
-        assert len(work.did) + len(skipped) == len(PRESETS) == len(skipped | {did.split(":")[0] for did in work.did})
-        return len(work.did)
-    assert (lanes(320, 200), lanes(320, 10_000), lanes(3600, 10_000)) == (2, 1, len(PRESETS))
 
 
 def test_a_row_of_isolation_is_a_failure_with_its_own_command(tree):
