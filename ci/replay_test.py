@@ -91,6 +91,23 @@ def test_a_folder_of_ci_test_or_ci_sanitize_is_replayed_elsewhere_by_the_program
     assert not (sources / "it").exists(), "a test's own text is no command"
 
 
+def test_what_a_sanitizer_found_in_a_night_is_replayed_with_the_rest_of_the_night(tmp_path):
+    night = tmp_path / "nightly-7"
+    folder = night / "1-sanitizers/sanitize-address-gcc"
+    (folder / "output").mkdir(parents=True)
+    (night / "about.json").write_text("{}")
+    (night / "1-sanitizers/again.txt").write_text("A.x: lost\n  ci/replay there\n")
+    (folder / "about.json").write_text("{}")
+    (folder / "again.txt").write_text("A.x: lost\n  bash bin/asan/store_tests\n")
+    (folder / "output/A.command").write_text("bash bin/asan/store_tests\n")
+    (folder / "bin/asan").mkdir(parents=True)
+    (folder / "bin/asan/store_tests").write_text("echo it failed again; exit 1\n")
+    replayed = [copy_of_ci(tmp_path / "tree") / "replay"]
+    for place in (night, night / "1-sanitizers", folder):
+        done = subprocess.run([*replayed, place], capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 1 and done.stdout.count("it failed again") == 1, done
+
+
 @pytest.mark.parametrize("status", [0, 1, 77])
 def test_an_artifact_is_replayed_by_ci_fuzz(tmp_path, status):
     ci = copy_of_ci(tmp_path / "tree")

@@ -3,6 +3,7 @@
 import itertools
 import json
 import pathlib
+import shlex
 
 import pytest
 
@@ -233,11 +234,13 @@ def test_a_failure_leaves_a_folder_with_the_programs_of_each_build_and_the_last_
         built.mkdir(parents=True)
         (built / "store_tests").write_text(preset)
         builds[f"bin/{preset}"] = built
-        suite = summarize.Suite(f"{sanitizer}-gcc.store_tests", f"env LIGHTNING_BIN_DIR={built} {built}/store_tests --gtest_filter=A.*")
+        name = f"{sanitizer}-gcc.store_tests" + (".unstepped" if preset == "tsan" else "")
+        suite = summarize.Suite(name, f"env LIGHTNING_BIN_DIR={built} {built}/store_tests --gtest_filter=A.*")
         suite.fail("A.y", "lost")
         (results / f"{suite.name}.A.command").write_text(suite.command + "\n")
         suites.append(suite)
-    assert summarize.finish(suites, results, keep_in=summarize.KeepIn(folder, "ci/sanitize all", builds)) == 1
+    assert summarize.finish(suites, results, tmp_path / "its.json", keep_in=summarize.KeepIn(folder, "ci/sanitize all", builds)) == 1
+    assert json.loads((tmp_path / "its.json").read_text())["folder"] == str(folder)
     assert capsys.readouterr().out.splitlines()[-2] == f"again, all of it, here or elsewhere: ci/replay {folder}"
     assert (folder / "bin/asan/store_tests").read_text() == "asan" and (folder / "bin/tsan/store_tests").read_text() == "tsan"
     commands = [line.strip() for line in (folder / "again.txt").read_text().splitlines() if line.startswith("  env")]
@@ -269,6 +272,23 @@ def test_a_night_runs_as_many_lanes_as_it_has_time_for_at_least_one_and_names_th
         assert len(work.did) + len(skipped) == len(sanitize.PRESETS) == len(skipped | {did.split(":")[0] for did in work.did})
         return len(work.did)
     assert (lanes(320, 200), lanes(320, 10_000), lanes(3600, 10_000)) == (2, 1, len(sanitize.PRESETS))
+
+
+def test_what_a_lane_of_a_night_found_lies_where_the_night_leaves_its_failures(tmp_path):
+    (tmp_path / "ci").mkdir()
+    (tmp_path / "ci/sanitize").touch()
+
+    def ran(name, command, _):
+        (tmp_path / "left").mkdir()
+        (tmp_path / "left/again.txt").touch()
+        failure = {"suite": "p", "test": "A.x", "message": "lost", "again": "env p --gtest_filter=A.x"}
+        pathlib.Path(command[-1]).write_text(json.dumps({"passed": 3, "failures": [failure], "skips": [], "folder": str(tmp_path / "left")}))
+        return tier_checks.Result(1, tmp_path / name)
+    moments = itertools.count(0, 1000)
+    work = tier_checks.Work(tmp_path, 320, 5, tmp_path, tmp_path / "the night's", ran, lambda: next(moments))
+    failed, = [check for check in tier_parts.sanitizers(work) if check.outcome == "failed"]
+    kept, = (tmp_path / "the night's").glob("*/again.txt")
+    assert failed.again == f"ci/replay {shlex.quote(str(kept.parent))}" and not (tmp_path / "left").exists()
 
 
 def test_every_combination_has_a_preset():

@@ -210,7 +210,7 @@ def keep(suites, results, where):
     (where.folder / "again.txt").write_text("".join(
         f"{suite.name}: {case.name}: {case.detail}\n  {again(suite)}\n"
         for suite in suites for case in suite.cases if case.outcome == "failed"))
-    failed = [suite.name.rpartition(".")[2] for suite in suites if suite.count("failed")]
+    failed = [part for suite in suites if suite.count("failed") for part in suite.name.split(".")]  # one is the program
     kept.describe(ROOT, where.folder, where.command, dict.fromkeys([*kept.PROGRAMS, "lightning-store", *failed]), where.builds)
 
 
@@ -219,10 +219,13 @@ def finish(suites, results, file=None, isolation=None, keep_in=None, more=None):
     totals = {outcome: sum(suite.count(outcome) for suite in suites) for outcome in ("passed", "failed", "skipped")}
     report(suites, totals)
     write_junit(suites, results / "junit.xml")
+    failed = [suite for suite in suites if suite.count("failed")]
+    folder = keep_in.folder if failed and keep_in else None
     if file:
         file.write_text(json.dumps({
             **totals,
             **(more or {}),
+            "folder": folder and str(folder),
             **({"isolation": isolation} if isolation else {}),
             "suites": [{"name": s.name, **{outcome: s.count(outcome) for outcome in totals}} for s in suites],
             "failures": [{"suite": s.name, "test": c.name, "message": c.detail, "again": again(s)}
@@ -231,16 +234,15 @@ def finish(suites, results, file=None, isolation=None, keep_in=None, more=None):
                       for s in suites for c in s.cases if c.outcome == "skipped"],
         }, indent=2) + "\n")
     print(f"\nisolation on this machine: {isolation}" if isolation else "")
-    failed = [suite for suite in suites if suite.count("failed")]
     if failed:
-        if keep_in:
+        if folder:
             keep(suites, results, keep_in)
-        print(f"output, JUnit XML and commands of all suites: {keep_in.folder if keep_in else results}")
+        print(f"output, JUnit XML and commands of all suites: {folder or results}")
     for suite in failed:
         if suite.command:
             print(f"again: {again(suite)}")
-    if failed and keep_in:
-        print(f"again, all of it, here or elsewhere: ci/replay {shlex.quote(str(keep_in.folder))}")
+    if folder:
+        print(f"again, all of it, here or elsewhere: ci/replay {shlex.quote(str(folder))}")
     print("{passed} passed, {failed} failed, {skipped} skipped".format(**totals))
     return 0 if totals["passed"] and not totals["failed"] else 1
 

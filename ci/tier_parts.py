@@ -4,6 +4,8 @@ A part yields checks. A check that did nothing is a failure: a figure of zero sa
 """
 
 import random
+import shlex
+import shutil
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 
@@ -150,8 +152,12 @@ def sanitizer_lane(work, name):
     read = read_json(report)
     if read is None or result.status not in (0, 1):
         return [of_status(result, name, again)]
-    checks = [Check(f"{its['suite']}: {its['test']}", "failed", its["message"], its.get("again", again))
-              for its in read["failures"]]
+    if read.get("folder"):  # goes where all that is needed elsewhere is
+        kept = work.failures / report.stem
+        work.failures.mkdir(parents=True, exist_ok=True)
+        shutil.move(read["folder"], kept)
+        again = f"ci/replay {shlex.quote(str(kept))}"
+    checks = [Check(f"{its['suite']}: {its['test']}", "failed", its["message"], again) for its in read["failures"]]
     checks += [Check(f"{its['suite']}: {its['test']}", "skipped", its["reason"]) for its in read["skips"]]
     checks += [Check(f"{name}: test {number + 1}", "passed") for number in range(read["passed"])]
     if not read["passed"] and not read["failures"]:
