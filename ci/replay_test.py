@@ -103,8 +103,8 @@ def test_what_a_sanitizer_found_in_a_night_is_replayed_with_the_rest_of_the_nigh
     (folder / "bin/asan").mkdir(parents=True)
     (folder / "bin/asan/store_tests").write_text("echo it failed again; exit 1\n")
     replayed = [copy_of_ci(tmp_path / "tree") / "replay"]
-    for place in (night, night / "1-sanitizers", folder):
-        done = subprocess.run([*replayed, place], capture_output=True, text=True, timeout=60, check=False)
+    for place in ([night], [night, "--rr"], [night / "1-sanitizers"], [folder]):  # what no plan made is not recorded
+        done = subprocess.run([*replayed, *place], capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 1 and done.stdout.count("it failed again") == 1, done
 
 

@@ -234,8 +234,7 @@ def test_a_failure_leaves_a_folder_with_the_programs_of_each_build_and_the_last_
         built.mkdir(parents=True)
         (built / "store_tests").write_text(preset)
         builds[f"bin/{preset}"] = built
-        name = f"{sanitizer}-gcc.store_tests" + (".unstepped" if preset == "tsan" else "")
-        suite = summarize.Suite(name, f"env LIGHTNING_BIN_DIR={built} {built}/store_tests --gtest_filter=A.*")
+        suite = summarize.Suite(f"{sanitizer}-gcc.store_tests.unstepped", f"env LIGHTNING_BIN_DIR={built} {built}/store_tests --gtest_filter=A.*")
         suite.fail("A.y", "lost")
         (results / f"{suite.name}.A.command").write_text(suite.command + "\n")
         suites.append(suite)
